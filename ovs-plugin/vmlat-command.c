@@ -1,0 +1,695 @@
+/*
+ * Copyright (c) 2026 The vmlat authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "vmlat-command.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "openvswitch/json.h"
+#include "openvswitch/util.h"
+#include "timeval.h"
+#include "unixctl.h"
+#include "util.h"
+#include "vmlat.h"
+#include "vmlat-datapath.h"
+#include "vmlat-port.h"
+#include "vmlat-settings.h"
+#include "vmlat-tables.h"
+
+/* The table. */
+
+static const struct vmlat_command commands[] = {
+#define VMLAT_COMMAND(ID, WORDS, MIN, MAX, TAKES, HELP) \
+    { "vmlat/" #ID, WORDS, MIN, MAX, TAKES, vmlat_command_##ID, HELP },
+    VMLAT_COMMANDS
+#undef VMLAT_COMMAND
+};
+
+/* Lists keys of filters. */
+struct key_list {
+    struct ds *ds;
+    uint32_t takes;             /* Keys to list. */
+    bool explain;               /* One line each? */
+};
+
+/* Returns the bit of the key called 'name', or 0. */
+static uint32_t
+key_bit(const char *name)
+{
+    static const struct {
+        const char *name;
+        uint32_t bit;
+    } bits[] = {
+        { "src", VMLAT_FILTER_SRC },
+        { "dst", VMLAT_FILTER_DST },
+        { "sport", VMLAT_FILTER_SPORT },
+        { "dport", VMLAT_FILTER_DPORT },
+        { "proto", VMLAT_FILTER_PROTO },
+        { "port", VMLAT_FILTER_PORT },
+        { "direction", VMLAT_FILTER_DIRECTION },
+        { "min-us", VMLAT_FILTER_MIN_US },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(bits); i++) {
+        if (!strcmp(bits[i].name, name)) {
+            return bits[i].bit;
+        }
+    }
+    return 0;
+}
+
+static void
+list_key(const char *name, const char *value, const char *help, void *list_)
+{
+    struct key_list *list = list_;
+
+    if (!(key_bit(name) & list->takes)) {
+        return;
+    }
+    if (list->explain) {
+        char *arg = xasprintf("%s=%s", name, value);
+
+        ds_put_format(list->ds, "  %-24s %s\n", arg, help);
+        free(arg);
+    } else {
+        ds_put_format(list->ds, " [%s=%s]", name, value);
+    }
+}
+
+/* Appends the arguments of 'command' to 'ds', with a space before each. */
+static void
+put_usage(const struct vmlat_command *command, struct ds *ds)
+{
+    struct key_list list = { ds, command->takes, false };
+
+    if (command->words[0]) {
+        ds_put_format(ds, " %s", command->words);
+    }
+    vmlat_filter_for_each_key(list_key, &list);
+    if (command->takes & VMLAT_TAKES_FORMAT) {
+        ds_put_cstr(ds, " [-f FORMAT]");
+    }
+}
+
+/* Returns the command that the operator calls 'name', with or without
+ * "vmlat/", NULL if none. */
+static const struct vmlat_command *
+find_command(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        if (!strcmp(commands[i].name, name)
+            || !strcmp(commands[i].name + strlen("vmlat/"), name)) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+/* Arguments. */
+
+static const struct {
+    const char *name;
+    enum table_format format;
+} formats[] = {
+    { "table", TF_TABLE },
+    { "json", TF_JSON },
+    { "csv", TF_CSV },
+    { "html", TF_HTML },
+    { "list", TF_LIST },
+};
+
+static char *
+parse_format(struct vmlat_args *args, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+        if (!strcmp(formats[i].name, name)) {
+            args->style.format = formats[i].format;
+            args->format_given = true;
+            return NULL;
+        }
+    }
+    return xasprintf("\"%s\" is not a format; use table, json, csv, html or "
+                     "list", name);
+}
+
+/* Parses the option 'argv[0]'.  Sets '*n' to the number of elements of 'argv',
+ * which has 'argc' of them, that it consists of. */
+static char *
+parse_option(struct vmlat_args *args, int argc, const char *argv[], int *n)
+{
+    const char *option = argv[0];
+
+    *n = 1;
+    if (!(args->command->takes & VMLAT_TAKES_FORMAT)) {
+        return xasprintf("%s: this command takes no options", option);
+    } else if (!strcmp(option, "-f") || !strcmp(option, "--format")) {
+        if (argc < 2) {
+            return xasprintf("%s: a format has to follow: table, json, csv, "
+                             "html or list", option);
+        }
+        *n = 2;
+        return parse_format(args, argv[1]);
+    } else if (!strncmp(option, "--format=", strlen("--format="))) {
+        return parse_format(args, option + strlen("--format="));
+    } else if (!strncmp(option, "-f", 2)) {
+        return parse_format(args, option + 2);
+    } else if (!strcmp(option, "--pretty")) {
+        args->style.json_flags |= JSSF_PRETTY;
+    } else if (!strcmp(option, "--no-headings")) {
+        args->style.headings = false;
+    } else {
+        return xasprintf("%s: unknown option; there are -f FORMAT, --pretty "
+                         "and --no-headings", option);
+    }
+    return NULL;
+}
+
+/* Returns the message that says that 'command' does not take the filter 'arg',
+ * of which 'bit' is set, and which commands do. */
+static char *
+refuse_filter(const struct vmlat_command *command, const char *arg,
+              uint32_t bit)
+{
+    struct ds ds = DS_EMPTY_INITIALIZER;
+    const char *separator = "";
+
+    ds_put_format(&ds, "%s: %.*s= is not for this command, give it to ",
+                  arg, (int) strcspn(arg, "="), arg);
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        if (commands[i].takes & bit) {
+            ds_put_format(&ds, "%s%s", separator, commands[i].name);
+            separator = " or ";
+        }
+    }
+    if (bit & VMLAT_FILTER_PACKET
+        && command->takes & (VMLAT_FILTER_PORT | VMLAT_FILTER_DIRECTION)) {
+        ds_put_cstr(&ds, " (what is shown here has been added up already)");
+    }
+    return ds_steal_cstr(&ds);
+}
+
+static bool
+port_exists(const char *name)
+{
+    bool exists;
+
+    ovs_mutex_lock(&vmlat_ports_mutex);
+    exists = vmlat_port_from_name(name) != NULL;
+    ovs_mutex_unlock(&vmlat_ports_mutex);
+    return exists;
+}
+
+/* Parses what is neither an option nor the value of one. */
+static char *
+parse_arg(struct vmlat_args *args, const char *arg)
+{
+    const struct vmlat_command *command = args->command;
+    uint32_t keys = args->filter.keys;
+    bool recognised;
+    char *error;
+
+    error = vmlat_filter_parse_arg(&args->filter, arg, &recognised);
+    if (recognised) {
+        keys ^= args->filter.keys;
+        if (!error && keys & ~command->takes) {
+            return refuse_filter(command, arg, keys);
+        }
+        return error;
+    } else if (error && !(command->max_words && port_exists(arg))) {
+        return error;
+    }
+    free(error);
+
+    if (args->n_words >= command->max_words) {
+        struct ds ds = DS_EMPTY_INITIALIZER;
+
+        ds_put_format(&ds, "\"%s\" is one argument too many; usage: %s", arg,
+                      command->name);
+        put_usage(command, &ds);
+        return ds_steal_cstr(&ds);
+    }
+    args->words[args->n_words++] = arg;
+    return NULL;
+}
+
+/* Parses the arguments of 'command' into 'args', which the caller must destroy
+ * by vmlat_filter_destroy() in any case.  Returns NULL or what is wrong. */
+static char *
+parse_args(const struct vmlat_command *command, int argc, const char *argv[],
+           struct vmlat_args *args)
+{
+    char *error = NULL;
+    int n;
+
+    memset(args, 0, sizeof *args);
+    args->command = command;
+    args->style = table_style_default;
+    args->style.format = TF_TABLE;
+    vmlat_filter_init(&args->filter);
+
+    for (int i = 1; i < argc && !error; i += n) {
+        const char *arg = argv[i];
+
+        if (arg[0] == '-' && arg[1] && !isdigit((unsigned char) arg[1])) {
+            error = parse_option(args, argc - i, &argv[i], &n);
+        } else {
+            error = parse_arg(args, arg);
+            n = 1;
+        }
+    }
+    return error;
+}
+
+static void
+run_command(struct unixctl_conn *conn, int argc, const char *argv[],
+            void *command_)
+{
+    const struct vmlat_command *command = command_;
+    struct ds reply = DS_EMPTY_INITIALIZER;
+    struct vmlat_args args;
+    char *error;
+
+    error = parse_args(command, argc, argv, &args);
+    if (!error) {
+        error = command->run(&args, &reply);
+    }
+    if (error) {
+        struct ds line = DS_EMPTY_INITIALIZER;
+
+        ds_put_format(&line, "%s: ", command->name);
+        vmlat_put_clean(&line, error);
+        unixctl_command_reply_error(conn, ds_cstr(&line));
+        ds_destroy(&line);
+        free(error);
+    } else {
+        unixctl_command_reply(conn, ds_cstr(&reply));
+    }
+    ds_destroy(&reply);
+    vmlat_filter_destroy(&args.filter);
+}
+
+/* Registers the commands with OVS.  Called from a constructor. */
+void
+vmlat_commands_init(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        const struct vmlat_command *command = &commands[i];
+        struct ds usage = DS_EMPTY_INITIALIZER;
+
+        /* Words are counted by parse_args(), whose messages are better.
+         * unixctl keeps the pointer to the usage. */
+        put_usage(command, &usage);
+        unixctl_command_register(command->name,
+                                 (usage.length
+                                  ? ds_steal_cstr(&usage) + 1 : ""),
+                                 0, INT_MAX, run_command,
+                                 CONST_CAST(void *, (const void *) command));
+    }
+}
+
+/* Text for people. */
+
+/* Appends 'ns' to 'ds' in microseconds, with three digits that count. */
+void
+vmlat_put_us(struct ds *ds, uint64_t ns)
+{
+    ds_put_format(ds, "%.*fus", ns < 10000 ? 2 : ns < 1000000 ? 1 : 0,
+                  ns / 1000.0);
+}
+
+/* Appends 's', which may come from a tenant, with its control characters
+ * replaced by "?": it goes to somebody's terminal. */
+void
+vmlat_put_clean(struct ds *ds, const char *s)
+{
+    for (; *s; s++) {
+        unsigned char c = *s;
+
+        /* U+0080...U+009F are control characters, too. */
+        if (c == 0xc2 && (unsigned char) s[1] >= 0x80
+            && (unsigned char) s[1] < 0xa0) {
+            s++;
+            c = '?';
+        }
+        ds_put_char(ds, c < ' ' || c == 0x7f ? '?' : c);
+    }
+}
+
+/* Appends the name of a port and of its VM, which may be NULL. */
+void
+vmlat_put_port(struct ds *ds, const char *port, const char *vm)
+{
+    vmlat_put_clean(ds, port);
+    if (vm) {
+        ds_put_cstr(ds, " (");
+        vmlat_put_clean(ds, vm);
+        ds_put_char(ds, ')');
+    }
+}
+
+static void
+put_time(struct ds *ds, long long int when)
+{
+    char *s = xastrftime_msec("%Y-%m-%d %H:%M:%S", when, false);
+
+    ds_put_cstr(ds, s);
+    free(s);
+}
+
+/* Appends one line, without its end, about what the counts are of. */
+void
+vmlat_put_state(struct ds *ds)
+{
+    const struct vmlat_filter *filter = vmlat_filter();
+    enum vmlat_state state = vmlat_state();
+
+    ds_put_cstr(ds, vmlat_state_name(state));
+    if (state == VMLAT_STARTED) {
+        ds_put_cstr(ds, " ");
+        put_time(ds, vmlat_started_at());
+    } else if (state == VMLAT_STOPPED) {
+        ds_put_cstr(ds, vmlat_started_at()
+                    ? ", showing what was measured before"
+                    : ", nothing was measured yet: start with 'ovs-appctl "
+                      "vmlat/start'");
+    }
+    if (vmlat_cleared_at() && vmlat_cleared_at() != vmlat_started_at()) {
+        ds_put_cstr(ds, "; counts since ");
+        put_time(ds, vmlat_cleared_at());
+    }
+    if (vmlat_started_at()) {
+        ds_put_cstr(ds, "; filter: ");
+        if (filter && filter->keys) {
+            vmlat_filter_format(filter, ds);
+        } else {
+            ds_put_cstr(ds, "none");
+        }
+    }
+}
+
+/* Tables. */
+
+/* Begins a table in the format that 'args' ask for. */
+void
+vmlat_out_init(struct vmlat_out *out, const struct vmlat_args *args)
+{
+    table_init(&out->table);
+    out->style = args->style;
+    out->people = (out->style.format == TF_TABLE
+                   || out->style.format == TF_HTML);
+}
+
+/* Appends the table to 'reply' and frees it. */
+void
+vmlat_out_finish(struct vmlat_out *out, struct ds *reply)
+{
+    table_format_reset();
+    table_format(&out->table, &out->style, reply);
+    table_destroy(&out->table);
+}
+
+/* Makes 'caption' the line above the table, for people. */
+void
+vmlat_out_caption(struct vmlat_out *out, const char *caption)
+{
+    if (out->people) {
+        table_set_caption(&out->table, xstrdup(caption));
+    }
+}
+
+/* Adds columns.  'machine' are their headings for programs, with spaces in
+ * between; 'people' are those for people, as many of them, or NULL if they are
+ * the same. */
+void
+vmlat_out_columns(struct vmlat_out *out, const char *machine,
+                  const char *people)
+{
+    const char *p = out->people && people ? people : machine;
+
+    while (*p) {
+        size_t n = strcspn(p, " ");
+
+        table_add_column(&out->table, "%.*s", (int) n, p);
+        p += n + (p[n] == ' ');
+    }
+}
+
+/* Begins a row. */
+void
+vmlat_out_row(struct vmlat_out *out)
+{
+    table_add_row(&out->table);
+}
+
+/* The rest of these fill in the next cell of the row. */
+
+void
+vmlat_out_string(struct vmlat_out *out, const char *s)
+{
+    vmlat_out_port(out, s, NULL);
+}
+
+void
+vmlat_out_port(struct vmlat_out *out, const char *port, const char *vm)
+{
+    struct cell *cell = table_add_cell(&out->table);
+
+    if (out->people || out->style.format == TF_LIST) {
+        struct ds ds = DS_EMPTY_INITIALIZER;
+
+        vmlat_put_port(&ds, port, out->people ? vm : NULL);
+        cell->text = ds_steal_cstr(&ds);
+    } else {
+        cell->text = xstrdup(port);
+    }
+}
+
+void
+vmlat_out_integer(struct vmlat_out *out, uint64_t value)
+{
+    table_add_cell(&out->table)->json = json_integer_create(value);
+}
+
+/* With two decimals. */
+void
+vmlat_out_real(struct vmlat_out *out, double value)
+{
+    struct cell *cell = table_add_cell(&out->table);
+
+    if (out->style.format == TF_JSON) {
+        cell->json = json_real_create((uint64_t) (value * 100 + .5) / 100.0);
+    } else {
+        cell->text = xasprintf("%.2f", value);
+    }
+}
+
+void
+vmlat_out_ns(struct vmlat_out *out, uint64_t ns)
+{
+    if (out->people) {
+        struct ds ds = DS_EMPTY_INITIALIZER;
+
+        vmlat_put_us(&ds, ns);
+        table_add_cell(&out->table)->text = ds_steal_cstr(&ds);
+    } else {
+        vmlat_out_integer(out, ns);
+    }
+}
+
+void
+vmlat_out_boolean(struct vmlat_out *out, bool value)
+{
+    struct cell *cell = table_add_cell(&out->table);
+
+    if (out->people) {
+        cell->text = xstrdup(value ? "yes" : "no");
+    } else {
+        cell->json = json_boolean_create(value);
+    }
+}
+
+/* The commands that change something. */
+
+/* Starts measuring. */
+char *
+vmlat_command_start(const struct vmlat_args *args, struct ds *reply)
+{
+    bool was_started = vmlat_state() == VMLAT_STARTED;
+    struct vmlat_filter filter = args->filter;
+    uint64_t min_ns = filter.min_ns;
+    char *error;
+
+    /* min-us is about which packets are kept, not which are measured. */
+    filter.keys &= VMLAT_FILTER_PACKET;
+    filter.min_ns = 0;
+
+    /* The setting is in microseconds with decimals, kept in ns; starting makes
+     * it count. */
+    if (args->filter.keys & VMLAT_FILTER_MIN_US
+        && !vmlat_datapath_why_not()) {
+        vmlat_setting_override(VMLAT_SET_MIN_US, min_ns);
+    }
+    error = vmlat_start(filter.keys ? &filter : NULL);
+    if (error) {
+        return error;
+    }
+
+    ds_put_cstr(reply, was_started ? "was started before; " : "started; ");
+    if (filter.keys) {
+        ds_put_cstr(reply, "measuring only ");
+        vmlat_filter_format(&filter, reply);
+    } else {
+        ds_put_cstr(reply, "measuring all packets");
+    }
+    ds_put_char(reply, '\n');
+    return NULL;
+}
+
+/* Stops measuring. */
+char *
+vmlat_command_stop(const struct vmlat_args *args OVS_UNUSED, struct ds *reply)
+{
+    if (vmlat_state() == VMLAT_STOPPED) {
+        ds_put_cstr(reply, "was stopped before\n");
+        return NULL;
+    }
+    vmlat_stop();
+    ds_put_format(reply, "%s\n",
+                  vmlat_state() == VMLAT_STOPPED
+                  ? "stopped"
+                  : "stopping: the packets inside are measured for up to a "
+                    "second more");
+    return NULL;
+}
+
+/* Forgets what was measured. */
+char *
+vmlat_command_clear(const struct vmlat_args *args OVS_UNUSED,
+                    struct ds *reply)
+{
+    vmlat_clear();
+    ds_put_cstr(reply, "cleared\n");
+    return NULL;
+}
+
+/* Help. */
+
+static void
+explain_table(struct ds *ds, const char *name, const char *meaning)
+{
+    ds_put_format(ds, "  %-14s %s\n", name, meaning);
+}
+
+/* Appends all there is to say about 'command'. */
+static void
+explain(const struct vmlat_command *command, struct ds *ds)
+{
+    struct key_list list = { ds, command->takes, true };
+
+    ds_put_format(ds, "usage: ovs-appctl %s", command->name);
+    put_usage(command, ds);
+    ds_put_format(ds, "\n%s\n", command->help);
+
+    if (command->takes) {
+        ds_put_cstr(ds, "\nArguments, in any order:\n");
+    }
+    vmlat_filter_for_each_key(list_key, &list);
+    if (command->takes & VMLAT_TAKES_FORMAT) {
+        ds_put_cstr(ds, "  -f, --format=FORMAT      "
+                        "table, json, csv, html or list\n"
+                        "  --pretty                 indent JSON\n"
+                        "  --no-headings            leave the headings out\n");
+    }
+    if (command->run == vmlat_command_show
+        || command->run == vmlat_command_histogram) {
+        ds_put_cstr(ds, "\nSegments:\n");
+#define VMLAT_SEGMENT(ID, NAME, MEANING) explain_table(ds, NAME, MEANING);
+        VMLAT_SEGMENTS
+#undef VMLAT_SEGMENT
+    } else if (command->run == vmlat_command_accounting) {
+        ds_put_cstr(ds, "\nWhat may become of a packet that entered:\n");
+#define VMLAT_FATE(ID, HEADING, MEANING) explain_table(ds, HEADING, MEANING);
+        VMLAT_FATES
+#undef VMLAT_FATE
+    }
+}
+
+/* Lists the commands, or explains one of them. */
+char *
+vmlat_command_help(const struct vmlat_args *args, struct ds *reply)
+{
+    const struct vmlat_command *only = NULL;
+    struct vmlat_out out;
+
+    if (args->n_words) {
+        only = find_command(args->words[0]);
+        if (!only) {
+            return xasprintf("there is no command vmlat/%s; 'ovs-appctl "
+                             "vmlat/help' lists all", args->words[0]);
+        }
+        if (!args->format_given) {
+            explain(only, reply);
+            return NULL;
+        }
+    }
+
+    vmlat_out_init(&out, args);
+    vmlat_out_columns(&out, "command words takes help", NULL);
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        const struct vmlat_command *command = &commands[i];
+        struct ds takes = DS_EMPTY_INITIALIZER;
+        struct key_list list = { &takes, command->takes, false };
+
+        if (only && command != only) {
+            continue;
+        }
+        if (!args->format_given) {
+            /* The short form, which fits a terminal. */
+            ds_put_format(reply, "%-17s %-17s %s\n", command->name,
+                          command->takes & VMLAT_FILTER_PACKET
+                          ? (command->words[0] ? "[n] [FILTER]..."
+                             : "[FILTER]...")
+                          : command->words, command->help);
+            continue;
+        }
+        vmlat_filter_for_each_key(list_key, &list);
+        if (command->takes & VMLAT_TAKES_FORMAT) {
+            ds_put_cstr(&takes, " [-f table|json|csv|html|list] [--pretty] "
+                                "[--no-headings]");
+        }
+        vmlat_out_row(&out);
+        vmlat_out_string(&out, command->name);
+        vmlat_out_string(&out, command->words);
+        vmlat_out_string(&out, takes.length ? ds_cstr(&takes) + 1 : "");
+        vmlat_out_string(&out, command->help);
+        ds_destroy(&takes);
+    }
+    if (args->format_given) {
+        vmlat_out_finish(&out, reply);
+    } else {
+        table_destroy(&out.table);
+        ds_put_cstr(reply, "\n'ovs-appctl vmlat/help COMMAND' explains a "
+                           "command, its filters and its output.\nAll that "
+                           "show something take -f table|json|csv|html|list."
+                           "\n");
+    }
+    return NULL;
+}

@@ -1,0 +1,144 @@
+/*
+ * Copyright (c) 2026 The vmlat authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#ifndef VMLAT_COMMAND_H
+#define VMLAT_COMMAND_H 1
+
+/* The commands, "ovs-appctl vmlat/...": their table, the arguments that they
+ * share and the formats that their output comes in.
+ *
+ * Everything here runs on the main thread. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "openvswitch/dynamic-string.h"
+#include "table.h"
+#include "vmlat-filter.h"
+
+struct vmlat_port;
+
+/* Further bits of what a command takes, beside those of enum
+ * vmlat_filter_key_bit. */
+#define VMLAT_TAKES_FORMAT (1u << 31)   /* -f, --pretty, --no-headings. */
+
+/* The commands.  One more of them is one more line here and its function,
+ * vmlat_command_<id>(); dispatch, help and completion come from these lines.
+ *
+ * 'words' are the bare words that the command takes, with "|" between kinds of
+ * word that completion knows (bridge, port, direction, command) and brackets
+ * around those that may be left out.
+ *
+ * VMLAT_COMMAND(id, words, least and most number of words, takes, help) */
+#define VMLAT_COMMANDS                                                        \
+    VMLAT_COMMAND(start, "", 0, 0,                                            \
+                  VMLAT_FILTER_PACKET | VMLAT_FILTER_MIN_US,                  \
+                  "start measuring, or change the filter")                    \
+    VMLAT_COMMAND(stop, "", 0, 0, 0,                                          \
+                  "stop measuring; what was measured can still be shown")     \
+    VMLAT_COMMAND(clear, "", 0, 0, 0,                                         \
+                  "forget all that was measured, and go on")                  \
+    VMLAT_COMMAND(status, "", 0, 0, VMLAT_TAKES_FORMAT,                       \
+                  "show what is measured, how, what is not and why, and the " \
+                  "cost")                                                     \
+    VMLAT_COMMAND(show, "[bridge|port]", 0, 1,                                \
+                  VMLAT_TAKES_FORMAT | VMLAT_FILTER_PORT                      \
+                  | VMLAT_FILTER_DIRECTION,                                   \
+                  "show latencies by ports, direction and segment")           \
+    VMLAT_COMMAND(histogram, "port [direction]", 0, 2,                        \
+                  VMLAT_TAKES_FORMAT | VMLAT_FILTER_PORT                      \
+                  | VMLAT_FILTER_DIRECTION,                                   \
+                  "show how the latencies of a port are distributed")         \
+    VMLAT_COMMAND(accounting, "[bridge|port]", 0, 1,                          \
+                  VMLAT_TAKES_FORMAT | VMLAT_FILTER_PORT,                     \
+                  "show what became of each packet that entered")             \
+    VMLAT_COMMAND(bursts, "[bridge|port]", 0, 1,                              \
+                  VMLAT_TAKES_FORMAT | VMLAT_FILTER_PORT,                     \
+                  "show burst sizes, and retries and failures of sending")    \
+    VMLAT_COMMAND(events, "[n]", 0, 1,                                        \
+                  VMLAT_TAKES_FORMAT | VMLAT_FILTER_PACKET                    \
+                  | VMLAT_FILTER_PORT | VMLAT_FILTER_DIRECTION                \
+                  | VMLAT_FILTER_MIN_US,                                      \
+                  "show the last slow packets, newest first")                 \
+    VMLAT_COMMAND(help, "[command]", 0, 1, VMLAT_TAKES_FORMAT,                \
+                  "list the commands, or explain one")
+
+struct vmlat_args;
+
+/* What runs a command: appends its answer to 'reply' and returns NULL, or
+ * returns one line for the operator, which the caller frees, and has changed
+ * nothing. */
+typedef char *vmlat_command_func(const struct vmlat_args *, struct ds *reply);
+
+#define VMLAT_COMMAND(ID, WORDS, MIN, MAX, TAKES, HELP) \
+    vmlat_command_func vmlat_command_##ID;
+VMLAT_COMMANDS
+#undef VMLAT_COMMAND
+
+struct vmlat_command {
+    const char *name;           /* "vmlat/show" */
+    const char *words;
+    size_t min_words;
+    size_t max_words;
+    uint32_t takes;
+    vmlat_command_func *run;
+    const char *help;
+};
+
+/* Parsed arguments.  Strings belong to the caller of the command. */
+#define VMLAT_MAX_WORDS 2
+struct vmlat_args {
+    const struct vmlat_command *command;
+    const char *words[VMLAT_MAX_WORDS];
+    size_t n_words;
+    bool format_given;          /* -f was. */
+    struct table_style style;
+    struct vmlat_filter filter; /* Only keys that the command takes. */
+};
+
+/* Registers the commands.  From a constructor: starts no thread and looks at
+ * nothing that is initialised later. */
+void vmlat_commands_init(void);
+
+/* A table for people, with the names of VMs and latencies in microseconds, or
+ * for programs, with the names of ports alone and nanoseconds as integers. */
+struct vmlat_out {
+    struct table table;
+    struct table_style style;
+    bool people;
+};
+
+void vmlat_out_init(struct vmlat_out *, const struct vmlat_args *);
+void vmlat_out_finish(struct vmlat_out *, struct ds *reply);
+void vmlat_out_caption(struct vmlat_out *, const char *);
+void vmlat_out_columns(struct vmlat_out *, const char *machine,
+                       const char *people);
+void vmlat_out_row(struct vmlat_out *);
+void vmlat_out_string(struct vmlat_out *, const char *);
+void vmlat_out_port(struct vmlat_out *, const char *port, const char *vm);
+void vmlat_out_integer(struct vmlat_out *, uint64_t);
+void vmlat_out_real(struct vmlat_out *, double);
+void vmlat_out_ns(struct vmlat_out *, uint64_t ns);
+void vmlat_out_boolean(struct vmlat_out *, bool);
+
+/* Text for people. */
+void vmlat_put_us(struct ds *, uint64_t ns);
+void vmlat_put_clean(struct ds *, const char *);
+void vmlat_put_port(struct ds *, const char *port, const char *vm);
+void vmlat_put_state(struct ds *);
+
+#endif /* vmlat-command.h */

@@ -1,0 +1,83 @@
+/*
+ * Copyright (c) 2026 The vmlat authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#ifndef VMLAT_DATAPATH_H
+#define VMLAT_DATAPATH_H 1
+
+/* The way of a packet through a userspace datapath.
+ *
+ * Where it enters, a packet gets a stamp in its mbuf: the time, and who it is.
+ * Where it leaves, the stamp is looked at before the packet is given away, and
+ * the time is taken after it has been accepted.  In between the stamp travels
+ * with the packet, and with its copies.
+ *
+ * These functions are called from the wrappers, on any thread that handles
+ * packets. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dpif.h"
+
+struct dp_packet;
+struct dp_packet_batch;
+struct netdev;
+struct netdev_rxq;
+
+/* NULL if packets have room for a stamp, otherwise why not. */
+const char *vmlat_datapath_why_not(void);
+
+typedef int vmlat_recv_func(struct netdev_rxq *, struct dp_packet_batch *,
+                            int *qfill);
+typedef int vmlat_send_func(struct netdev *, int qid,
+                            struct dp_packet_batch *, bool concurrent_txq);
+
+/* Do what 'recv' or 'send' does, and measure.  'active' is a reading of
+ * 'vmlat_active'. */
+int vmlat_datapath_recv(struct netdev_rxq *, struct dp_packet_batch *,
+                        int *qfill, vmlat_recv_func *recv, uint32_t active);
+int vmlat_datapath_send(struct netdev *, int qid, struct dp_packet_batch *,
+                        bool concurrent_txq, vmlat_send_func *send,
+                        uint32_t active);
+
+/* 'packet' is about to be freed. */
+void vmlat_datapath_freeing(struct dp_packet *packet);
+
+/* 'clone' is a new copy of 'packet'. */
+void vmlat_datapath_cloned(const struct dp_packet *packet,
+                           struct dp_packet *clone);
+
+/* The ring that the netdev_send() in progress goes to is about to be offered
+ * 'packets', or has taken the first 'n' of them. */
+void vmlat_datapath_offer(struct dp_packet **packets, unsigned int n);
+void vmlat_datapath_taken(unsigned int n);
+
+/* A ring has given 'n' packets to the netdev_rxq_recv() in progress. */
+void vmlat_datapath_given(unsigned int n);
+
+/* Packets sent between these were made by OVS.  They nest. */
+void vmlat_datapath_execute_begin(void);
+void vmlat_datapath_execute_end(void);
+
+/* Upcalls: returns what to register instead of 'cb' and '*auxp' with a
+ * datapath, and changes '*auxp'. */
+upcall_callback *vmlat_datapath_wrap_upcall(upcall_callback *cb, void **auxp);
+
+/* Replaces the filter of packets that enter.  'filter' may be NULL. */
+struct vmlat_filter;
+void vmlat_datapath_set_filter(const struct vmlat_filter *filter);
+
+#endif /* vmlat-datapath.h */

@@ -1,0 +1,374 @@
+/*
+ * Copyright (c) 2026 The vmlat authors.
+ *
+ * Licensed under the Apache License, Version 2.0 (the "License");
+ * you may not use this file except in compliance with the License.
+ * You may obtain a copy of the License at:
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+#include <config.h>
+#include "vmlat.h"
+
+#include <stdlib.h>
+
+#include "openvswitch/dynamic-string.h"
+#include "openvswitch/poll-loop.h"
+#include "openvswitch/vlog.h"
+#include "ovs-rcu.h"
+#include "timeval.h"
+#include "util.h"
+#include "vmlat-clock.h"
+#include "vmlat-command.h"
+#include "vmlat-datapath.h"
+#include "vmlat-db.h"
+#include "vmlat-event.h"
+#include "vmlat-filter.h"
+#include "vmlat-port.h"
+#include "vmlat-settings.h"
+#include "vmlat-shard.h"
+
+VLOG_DEFINE_THIS_MODULE(vmlat);
+
+/* How long vmlat_stop() waits for the packets inside, in ms. */
+#define STOP_TIMEOUT 1000
+
+/* How often threads' spare histograms and ports' roles are looked at, in ms,
+ * when nothing else wakes the main thread. */
+#define REFRESH_INTERVAL 250
+
+static enum vmlat_state state = VMLAT_STOPPED;
+static struct vmlat_filter *filter;
+static long long int started_at, cleared_at;    /* Wall clock, ms. */
+static bool enabled_by_db;
+static long long int next_refresh;              /* time_msec(). */
+
+/* While stopping:
+ *
+ *     1. No more stamps; wait until no thread can be in the middle of
+ *        receiving with the old state of affairs.
+ *     2. Wait until all packets have left, or STOP_TIMEOUT.
+ *     3. No more measuring; wait again until no thread is in the middle of it.
+ *
+ * The waits are for a grace period of RCU, without blocking: 'stop_grace' is
+ * set by a callback.  'stop_number' tells callbacks of an earlier stop apart,
+ * which was given up by a start. */
+static enum { STOP_RX, STOP_DRAIN, STOP_TX } stop_step;
+static atomic_uint32_t stop_grace;
+static uint32_t stop_number;
+static long long int stop_deadline;
+
+static void
+stop_grace_over(void *number_)
+{
+    uint32_t *number = number_;
+
+    atomic_store(&stop_grace, *number);
+    free(number);
+}
+
+static void
+stop_wait_for_grace(void)
+{
+    uint32_t *number = xmalloc(sizeof *number);
+
+    *number = ++stop_number;
+    ovsrcu_postpone(stop_grace_over, number);
+}
+
+static bool
+stop_grace_is_over(void)
+{
+    uint32_t number;
+
+    atomic_read(&stop_grace, &number);
+    return number == stop_number;
+}
+
+static void
+set_active(uint32_t set, uint32_t clear)
+{
+    uint32_t active = vmlat_active_get();
+
+    atomic_store_explicit(&vmlat_active, (active | set) & ~clear,
+                          memory_order_release);
+}
+
+static void
+next_number(atomic_uint32_t *number)
+{
+    uint32_t value;
+
+    atomic_read_relaxed(number, &value);
+    value++;
+    atomic_store_relaxed(number, value ? value : 1);
+}
+
+/* Makes the data path act as the settings say. */
+static void
+apply_settings(void)
+{
+    uint64_t min_ns = vmlat_setting_get(VMLAT_SET_MIN_US);
+
+    atomic_store_relaxed(&vmlat_min_ns, min_ns);
+    set_active(min_ns ? VMLAT_EVENTS : 0, min_ns ? 0 : VMLAT_EVENTS);
+}
+
+static void
+set_filter(const struct vmlat_filter *new)
+{
+    if (filter) {
+        vmlat_filter_destroy(filter);
+        free(filter);
+        filter = NULL;
+    }
+    if (new && vmlat_filter_is_packet_filter(new)) {
+        filter = xmalloc(sizeof *filter);
+        vmlat_filter_clone(filter, new);
+    }
+    vmlat_datapath_set_filter(filter);
+    set_active(filter ? VMLAT_FILTER : 0, filter ? 0 : VMLAT_FILTER);
+}
+
+char *
+vmlat_start(const struct vmlat_filter *new_filter)
+{
+    const char *why_not = vmlat_datapath_why_not();
+
+    if (why_not) {
+        return xasprintf("cannot measure: %s", why_not);
+    }
+
+    apply_settings();
+    vmlat_shards_replenish(vmlat_setting_get(VMLAT_SET_MAX_HISTOGRAMS));
+    set_filter(new_filter);
+    if (state == VMLAT_STOPPED) {
+        vmlat_clock_calibrate();
+        ovs_mutex_lock(&vmlat_ports_mutex);
+        vmlat_accounts_write_off();
+        vmlat_accounts_stopped = false;
+        ovs_mutex_unlock(&vmlat_ports_mutex);
+        next_number(&vmlat_run);
+    }
+    if (state != VMLAT_STARTED) {
+        state = VMLAT_STARTED;
+        stop_number++;
+        started_at = time_wall_msec();
+        if (!cleared_at) {
+            cleared_at = started_at;
+        }
+        set_active(VMLAT_RX | VMLAT_TX, 0);
+        VLOG_INFO("started");
+    }
+    return NULL;
+}
+
+void
+vmlat_stop(void)
+{
+    if (state == VMLAT_STARTED) {
+        state = VMLAT_STOPPING;
+        stop_step = STOP_RX;
+        stop_deadline = time_msec() + STOP_TIMEOUT;
+        set_active(0, VMLAT_RX);
+        stop_wait_for_grace();
+    }
+}
+
+/* Returns the number of packets inside. */
+static uint64_t
+n_inside(void)
+{
+    struct vmlat_account *accounts = xmalloc(VMLAT_MAX_PORTS
+                                             * sizeof *accounts);
+    uint64_t n = 0;
+
+    ovs_mutex_lock(&vmlat_ports_mutex);
+    vmlat_accounts_read(accounts);
+    ovs_mutex_unlock(&vmlat_ports_mutex);
+    for (size_t i = 0; i < VMLAT_MAX_PORTS; i++) {
+        n += (accounts[i].fates[0][VMLAT_FATE_INSIDE]
+              + accounts[i].fates[1][VMLAT_FATE_INSIDE]);
+    }
+    free(accounts);
+    return n;
+}
+
+static void
+stop_run(void)
+{
+    switch (stop_step) {
+    case STOP_RX:
+        if (!stop_grace_is_over()) {
+            break;
+        }
+        stop_step = STOP_DRAIN;
+        /* Fall through. */
+
+    case STOP_DRAIN:
+        if (n_inside() && time_msec() < stop_deadline) {
+            break;
+        }
+        set_active(0, VMLAT_TX);
+        stop_wait_for_grace();
+        stop_step = STOP_TX;
+        break;
+
+    case STOP_TX:
+        if (stop_grace_is_over()) {
+            state = VMLAT_STOPPED;
+            vmlat_accounts_stopped = true;
+            VLOG_INFO("stopped");
+        }
+        break;
+    }
+}
+
+void
+vmlat_clear(void)
+{
+    ovs_mutex_lock(&vmlat_ports_mutex);
+    next_number(&vmlat_epoch);
+    vmlat_port_forget_gone();
+    vmlat_accounts_forget_written_off();
+    ovs_mutex_unlock(&vmlat_ports_mutex);
+    cleared_at = time_wall_msec();
+}
+
+static void
+refresh_port(struct vmlat_port *port, void *aux OVS_UNUSED)
+{
+    enum vmlat_role role = vmlat_port_default_role(port);
+    struct vmlat_db_port db;
+
+    vmlat_db_port_lookup(port->name, &db);
+    if (db.vm) {
+        role = VMLAT_ROLE_VM;
+    }
+    if (db.role && !vmlat_role_from_name(db.role, &role)) {
+        static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 5);
+
+        VLOG_WARN_RL(&rl, "Interface %s: external_ids:vmlat-role=%s: must be "
+                     "vm, wire or host", port->name, db.role);
+    }
+    vmlat_port_set_role(port, role);
+}
+
+void
+vmlat_run_main(void)
+{
+    bool changed = vmlat_db_changed();
+    const struct smap *other_config = vmlat_db_other_config();
+
+    if (changed && other_config) {
+        bool enable;
+
+        if (vmlat_settings_update(other_config)) {
+            apply_settings();
+        }
+        enable = vmlat_setting_get(VMLAT_SET_ENABLE);
+        if (enable != enabled_by_db) {
+            enabled_by_db = enable;
+            if (enable) {
+                char *error = vmlat_start(NULL);
+
+                if (error) {
+                    VLOG_WARN("other_config:vmlat-enable=true: %s", error);
+                    free(error);
+                }
+            } else {
+                vmlat_stop();
+            }
+        }
+    }
+
+    if (changed || time_msec() >= next_refresh) {
+        next_refresh = time_msec() + REFRESH_INTERVAL;
+        ovs_mutex_lock(&vmlat_ports_mutex);
+        vmlat_port_for_each(refresh_port, NULL);
+        ovs_mutex_unlock(&vmlat_ports_mutex);
+        if (state == VMLAT_STARTED) {
+            vmlat_shards_replenish(
+                vmlat_setting_get(VMLAT_SET_MAX_HISTOGRAMS));
+        }
+    }
+    if (state == VMLAT_STOPPING) {
+        stop_run();
+    }
+}
+
+void
+vmlat_wait_main(void)
+{
+    if (state == VMLAT_STARTED) {
+        poll_timer_wait_until(next_refresh);
+    } else if (state == VMLAT_STOPPING) {
+        poll_timer_wait(5);
+    }
+}
+
+void
+vmlat_exit_main(void)
+{
+    atomic_store_explicit(&vmlat_active, 0u, memory_order_release);
+    state = VMLAT_STOPPED;
+}
+
+enum vmlat_state
+vmlat_state(void)
+{
+    return state;
+}
+
+const char *
+vmlat_state_name(enum vmlat_state s)
+{
+    return (s == VMLAT_STARTED ? "started"
+            : s == VMLAT_STOPPING ? "stopping"
+            : "stopped");
+}
+
+const struct vmlat_filter *
+vmlat_filter(void)
+{
+    return filter;
+}
+
+long long int
+vmlat_started_at(void)
+{
+    return started_at;
+}
+
+long long int
+vmlat_cleared_at(void)
+{
+    return cleared_at;
+}
+
+void
+vmlat_cost_format(struct ds *ds)
+{
+    uint64_t ticks, packets;
+
+    vmlat_shards_cost(&ticks, &packets);
+    if (!packets) {
+        ds_put_cstr(ds, "not known before some packets were measured");
+    } else {
+        ds_put_format(ds, "%.1f ns (%.1f cycles) per packet each time that it "
+                      "enters or leaves, from %"PRIu64" sampled",
+                      (double) vmlat_clock_ns(ticks) / packets,
+                      (double) ticks / packets, packets);
+    }
+}
+
+OVS_CONSTRUCTOR(vmlat_init) {
+    vmlat_commands_init();
+}

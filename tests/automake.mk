@@ -1,0 +1,161 @@
+# Copyright (c) 2026 The vmlat authors.
+#
+# Copying and distribution of this file, with or without modification,
+# are permitted in any medium without royalty provided the copyright
+# notice and this notice are preserved.  This file is offered as-is,
+# without warranty of any kind.
+
+TESTSUITE_AT = \
+	tests/testsuite.at \
+	tests/build.at \
+	tests/unit.at \
+	tests/commands.at \
+	tests/accounting.at \
+	tests/settings.at
+SYSTEM_DPDK_TESTSUITE_AT = \
+	tests/system-dpdk-testsuite.at \
+	tests/system-dpdk.at
+TEST_TOOLS = \
+	tests/bed-wire.py \
+	tests/bench-dpdk \
+	tests/testbed.sh
+EXTRA_DIST += \
+	$(TESTSUITE_AT) $(SYSTEM_DPDK_TESTSUITE_AT) $(TEST_TOOLS) \
+	tests/vmlat-macros.at \
+	tests/atlocal.in
+
+# The two suites: 'tests/testsuite' needs neither root nor DPDK.  OVS's macros
+# come from OVS's source; a file of ours goes before one of the same name.
+TESTSUITE = tests/testsuite
+SYSTEM_DPDK_TESTSUITE = tests/system-dpdk-testsuite
+AUTOTEST = \
+	$(AUTOM4TE) --language=autotest \
+	-I tests -I $(srcdir) -I $(srcdir)/tests \
+	-I $(ovs_srcdir) -I $(ovs_srcdir)/tests
+tests/package.m4: configure.ac Makefile
+	$(AM_V_GEN)$(MKDIR_P) tests && { \
+	  echo 'm4_define([AT_PACKAGE_NAME], [$(PACKAGE_NAME)])' && \
+	  echo 'm4_define([AT_PACKAGE_TARNAME], [$(PACKAGE_TARNAME)])' && \
+	  echo 'm4_define([AT_PACKAGE_VERSION], [$(PACKAGE_VERSION)])' && \
+	  echo 'm4_define([AT_PACKAGE_STRING], [$(PACKAGE_STRING)])' && \
+	  echo 'm4_define([AT_PACKAGE_BUGREPORT], [the vmlat project])'; \
+	} > $@.tmp && mv $@.tmp $@
+$(TESTSUITE): $(wildcard $(srcdir)/tests/*.at) tests/package.m4
+	$(AM_V_GEN)$(AUTOTEST) -o $@.tmp $(srcdir)/tests/testsuite.at && \
+	mv $@.tmp $@
+$(SYSTEM_DPDK_TESTSUITE): $(wildcard $(srcdir)/tests/*.at) tests/package.m4
+	$(AM_V_GEN)$(AUTOTEST) -o $@.tmp \
+	    $(srcdir)/tests/system-dpdk-testsuite.at && mv $@.tmp $@
+CLEANFILES += $(TESTSUITE) $(SYSTEM_DPDK_TESTSUITE) tests/package.m4
+DISTCLEANFILES += tests/atconfig tests/atlocal
+
+# Our daemon before OVS's own.
+AUTOTEST_PATH = $(abs_builddir)/vswitchd:$(abs_builddir)/tests:$(ovs_builddir)/utilities:$(ovs_builddir)/ovsdb:$(ovs_builddir)/tests:$(ovs_builddir)/vswitchd:$(ovs_srcdir)/utilities
+
+check-local: all $(TESTSUITE)
+	$(SHELL) ./$(TESTSUITE) -C tests AUTOTEST_PATH='$(AUTOTEST_PATH)' \
+	    $(TESTSUITEFLAGS)
+
+# For LD_PRELOAD.
+tests/slow-upcall.so: tests/slow-upcall.c
+	$(AM_V_CC)$(MKDIR_P) tests && $(CC) $(CFLAGS) -fPIC -shared -o $@ \
+	    $(srcdir)/tests/slow-upcall.c -ldl
+EXTRA_DIST += tests/slow-upcall.c
+CLEANFILES += tests/slow-upcall.so
+
+# One after the other: each wants both cores.
+check-dpdk: all $(SYSTEM_DPDK_TESTSUITE) tests/slow-upcall.so
+	$(SHELL) ./$(SYSTEM_DPDK_TESTSUITE) -C tests \
+	    AUTOTEST_PATH='$(AUTOTEST_PATH)' $(TESTSUITEFLAGS) -j1
+
+# OVS's own tests on our daemon: those that fail, and do not fail on OVS's.
+OVS_SUBSET = \
+	-k pmd -k dpif-netdev -k ofproto-dpif -k bridge -k ovs-vswitchd -k dpctl
+CHECK_OVS = \
+	AUTOM4TE='$(AUTOM4TE)' $(SHELL) $(srcdir)/build-aux/check-ovs \
+	$(ovs_srcdir) $(ovs_builddir) $(abs_builddir)/vswitchd tests/ovs.dir
+check-ovs-subset: all
+	$(CHECK_OVS) $(OVS_SUBSET) $(TESTSUITEFLAGS)
+check-ovs: all
+	$(CHECK_OVS) $(TESTSUITEFLAGS)
+
+# Units.
+noinst_PROGRAMS += tests/test-vmlat
+tests_test_vmlat_SOURCES = tests/test-vmlat.c
+VMLAT_PURE_OBJECTS = \
+	ovs-plugin/vmlat-filter.$(OBJEXT) \
+	ovs-plugin/vmlat-histogram.$(OBJEXT) \
+	ovs-plugin/vmlat-packet.$(OBJEXT)
+tests_test_vmlat_LDADD = $(VMLAT_PURE_OBJECTS) $(LIBOPENVSWITCH)
+tests_test_vmlat_DEPENDENCIES = $(VMLAT_PURE_OBJECTS) $(OVS_BUILT)
+TEST_LINK = $(OVS_LIBTOOL_LINK) $(OVS_TEST_LINK_FLAGS) $(LDFLAGS)
+tests_test_vmlat_LINK = $(TEST_LINK) -o $@
+$(tests_test_vmlat_OBJECTS): | $(OVS_BUILT)
+VMLAT_FILES += tests/test-vmlat.c tests/fuzz-packet.c
+
+# The same once more, compiled with the sanitizers.
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
+EXTRA_PROGRAMS += tests/test-vmlat-sanitize
+tests_test_vmlat_sanitize_SOURCES = tests/test-vmlat.c $(VMLAT_PURE_SOURCES)
+tests_test_vmlat_sanitize_CFLAGS = $(AM_CFLAGS) $(SANITIZE)
+tests_test_vmlat_sanitize_LDADD = $(LIBOPENVSWITCH)
+tests_test_vmlat_sanitize_DEPENDENCIES = $(OVS_BUILT)
+tests_test_vmlat_sanitize_LINK = $(TEST_LINK) $(SANITIZE) -o $@
+$(tests_test_vmlat_sanitize_OBJECTS): | $(OVS_BUILT)
+CLEANFILES += tests/test-vmlat-sanitize
+
+# Packet bytes are hostile: libFuzzer feeds them to the parser and the filter.
+FUZZ_FILES = tests/fuzz-packet.c $(VMLAT_PURE_SOURCES)
+FUZZ_SECONDS = 20
+FUZZ_FLAGS = -seed=1 -max_len=512 -print_final_stats=1
+EXTRA_DIST += tests/fuzz-packet.c
+tests/fuzz-packet: $(FUZZ_FILES) Makefile | $(OVS_BUILT)
+	$(AM_V_GEN)$(MKDIR_P) tests/fuzz.dir/obj && \
+	for f in $(FUZZ_FILES); do \
+	    case $$f in \
+	    *.c) test -f $$f || f=$(srcdir)/$$f; \
+	         $(CLANG) $(DEFS) $(AM_CPPFLAGS) $(CPPFLAGS) $(CLANG_CFLAGS) \
+	             -fsanitize=fuzzer,address,undefined \
+	             -fno-sanitize-recover=all -c $$f \
+	             -o tests/fuzz.dir/obj/$$(basename $$f .c).o || exit 1 ;; \
+	    esac; \
+	done && \
+	$(OVS_LIBTOOL) $(OVS_LIBTOOL_V) --tag=CC --mode=link $(CLANG) -static \
+	    -fsanitize=fuzzer,address,undefined $(OVS_TEST_LINK_FLAGS) \
+	    $(LDFLAGS) -o $@ tests/fuzz.dir/obj/*.o $(LIBOPENVSWITCH) $(LIBS)
+CLEANFILES += tests/fuzz-packet
+
+check-sanitize: tests/test-vmlat-sanitize tests/fuzz-packet
+	@rc=0; mkdir -p tests/fuzz.dir/corpus; \
+	if tests/test-vmlat-sanitize all; then \
+	    echo "vmlat-check: units with ASan and UBSan: ok"; \
+	else \
+	    echo "vmlat-check: units with ASan and UBSan: FAILED"; rc=1; \
+	fi; \
+	if tests/fuzz-packet $(FUZZ_FLAGS) -max_total_time=$(FUZZ_SECONDS) \
+	       -artifact_prefix=tests/fuzz.dir/ tests/fuzz.dir/corpus; then \
+	    echo "vmlat-check: fuzzing the packet parser: ok"; \
+	else \
+	    echo "vmlat-check: fuzzing the packet parser: FAILED"; rc=1; \
+	fi; \
+	exit $$rc
+
+# OVS's coding style, and clang's proof that locks are held.
+CLANG_CFLAGS = \
+	$(OVS_AM_CFLAGS) -Wno-unknown-warning-option \
+	-Wno-unused-command-line-argument
+check-style: $(OVS_BUILT)
+	@CLANG='$(CLANG)' PYTHON3='$(OVS_PYTHON3)' \
+	CFLAGS='$(DEFS) $(AM_CPPFLAGS) $(CPPFLAGS) $(CLANG_CFLAGS)' \
+	$(SHELL) $(srcdir)/build-aux/check-style $(ovs_srcdir) $(srcdir) \
+	    $(VMLAT_FILES)
+
+bench: all
+	AUTOTEST_PATH='$(AUTOTEST_PATH)' $(srcdir)/tests/bench-dpdk $(BENCHFLAGS)
+
+clean-tests:
+	for suite in $(TESTSUITE) $(SYSTEM_DPDK_TESTSUITE); do \
+	    test ! -f $$suite || $(SHELL) ./$$suite -C tests --clean; \
+	done
+	rm -rf tests/ovs.dir tests/fuzz.dir
+.PHONY: clean-tests
