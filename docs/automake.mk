@@ -10,8 +10,8 @@ EXTRA_DIST += docs/internals.rst docs/ovs-vmlat.8.rst
 if HAVE_RST2MAN
 man_MANS += docs/ovs-vmlat.8
 CLEANFILES += docs/ovs-vmlat.8
-docs/ovs-vmlat.8: $(wildcard $(srcdir)/docs/ovs-vmlat.8.rst)
-	$(AM_V_GEN)$(MKDIR_P) docs && test -f $(srcdir)/docs/ovs-vmlat.8.rst || exit 0; \
+docs/ovs-vmlat.8: docs/ovs-vmlat.8.rst
+	$(AM_V_GEN)$(MKDIR_P) docs && \
 	$(RST2MAN) --halt=warning $(srcdir)/docs/ovs-vmlat.8.rst $@.tmp && \
 	mv $@.tmp $@
 endif

@@ -12,6 +12,7 @@ VMLAT_DPDK = dpdk
 VMLAT_DPDK_SOURCES = dpdk-hooks/vmlat-dpdk.c \
 	ovs-plugin/vmlat-datapath.c dpdk-hooks/vmlat-dpdk.h
 EXTRA_DIST += dpdk-hooks/vmlat-dpdk-stub.c
+VMLAT_FILES += dpdk-hooks/vmlat-dpdk-stub.c
 else
 VMLAT_DPDK = no-dpdk
 VMLAT_DPDK_SOURCES = dpdk-hooks/vmlat-dpdk-stub.c dpdk-hooks/vmlat-dpdk.h

@@ -71,6 +71,7 @@ AC_DEFUN([VMLAT_CHECK_OVS], [
      test "$sysconfdir" != '${prefix}/etc' || sysconfdir=$OVS_SYSCONFDIR])
 
   AC_SUBST([CONFIG_STATUS_DEPENDENCIES], ["$ovs_builddir/config.status"])
+  AC_SUBST([vmlat_dpdk])
   AC_SUBST([ovs_srcdir])
   AC_SUBST([ovs_builddir])
   AC_SUBST([OVS_VERSION])

@@ -327,12 +327,52 @@ vmlat_commands_init(void)
 
 /* Text for people. */
 
-/* Appends 'ns' to 'ds' in microseconds, with three digits that count. */
+/* Room for 20 digits, a decimal point, a unit and the end. */
+#define NUMBER_SIZE 32
+
+/* Stores 'ns' in 'buf' in microseconds, with three digits or more that count.
+ * No floating point: there are many of these. */
+static void
+format_us(uint64_t ns, char buf[NUMBER_SIZE])
+{
+    if (ns < 1000) {
+        snprintf(buf, NUMBER_SIZE, "0.%03"PRIu64"us", ns);
+    } else if (ns < 10000) {
+        uint64_t x = (ns + 5) / 10;
+
+        snprintf(buf, NUMBER_SIZE, "%"PRIu64".%02"PRIu64"us",
+                 x / 100, x % 100);
+    } else if (ns < 1000000) {
+        uint64_t x = (ns + 50) / 100;
+
+        snprintf(buf, NUMBER_SIZE, "%"PRIu64".%"PRIu64"us", x / 10, x % 10);
+    } else {
+        snprintf(buf, NUMBER_SIZE, "%"PRIu64"us", (ns + 500) / 1000);
+    }
+}
+
+/* Appends 'ns' to 'ds' in microseconds. */
 void
 vmlat_put_us(struct ds *ds, uint64_t ns)
 {
-    ds_put_format(ds, "%.*fus", ns < 10000 ? 2 : ns < 1000000 ? 1 : 0,
-                  ns / 1000.0);
+    char buf[NUMBER_SIZE];
+
+    format_us(ns, buf);
+    ds_put_cstr(ds, buf);
+}
+
+/* Returns how many of the first bytes of 's' are no control characters, nor
+ * the beginning of one. */
+static size_t
+clean_length(const char *s)
+{
+    size_t n = 0;
+
+    while ((unsigned char) s[n] >= ' ' && s[n] != 0x7f
+           && (unsigned char) s[n] != 0xc2) {
+        n++;
+    }
+    return n;
 }
 
 /* Appends 's', which may come from a tenant, with its control characters
@@ -340,16 +380,27 @@ vmlat_put_us(struct ds *ds, uint64_t ns)
 void
 vmlat_put_clean(struct ds *ds, const char *s)
 {
-    for (; *s; s++) {
-        unsigned char c = *s;
+    for (;;) {
+        size_t n = clean_length(s);
+        unsigned char c = s[n];
+
+        ds_put_buffer(ds, s, n);
+        s += n;
+        if (!c) {
+            break;
+        }
 
         /* U+0080...U+009F are control characters, too. */
-        if (c == 0xc2 && (unsigned char) s[1] >= 0x80
-            && (unsigned char) s[1] < 0xa0) {
-            s++;
-            c = '?';
+        if (c == 0xc2) {
+            bool is_control = ((unsigned char) s[1] >= 0x80
+                               && (unsigned char) s[1] < 0xa0);
+
+            ds_put_char(ds, is_control ? '?' : c);
+            s += is_control;
+        } else {
+            ds_put_char(ds, '?');
         }
-        ds_put_char(ds, c < ' ' || c == 0x7f ? '?' : c);
+        s++;
     }
 }
 
@@ -472,7 +523,9 @@ vmlat_out_port(struct vmlat_out *out, const char *port, const char *vm)
 {
     struct cell *cell = table_add_cell(&out->table);
 
-    if (out->people || out->style.format == TF_LIST) {
+    if ((out->people && vm)
+        || (out->style.format != TF_JSON && out->style.format != TF_CSV
+            && port[clean_length(port)])) {
         struct ds ds = DS_EMPTY_INITIALIZER;
 
         vmlat_put_port(&ds, port, out->people ? vm : NULL);
@@ -483,9 +536,18 @@ vmlat_out_port(struct vmlat_out *out, const char *port, const char *vm)
 }
 
 void
-vmlat_out_integer(struct vmlat_out *out, uint64_t value)
+vmlat_out_integer(struct vmlat_out *out, int64_t value)
 {
-    table_add_cell(&out->table)->json = json_integer_create(value);
+    struct cell *cell = table_add_cell(&out->table);
+
+    if (out->style.format == TF_JSON) {
+        cell->json = json_integer_create(value);
+    } else {
+        char buf[NUMBER_SIZE];
+
+        snprintf(buf, sizeof buf, "%"PRId64, value);
+        cell->text = xstrdup(buf);
+    }
 }
 
 /* With two decimals. */
@@ -505,12 +567,23 @@ void
 vmlat_out_ns(struct vmlat_out *out, uint64_t ns)
 {
     if (out->people) {
-        struct ds ds = DS_EMPTY_INITIALIZER;
+        char buf[NUMBER_SIZE];
 
-        vmlat_put_us(&ds, ns);
-        table_add_cell(&out->table)->text = ds_steal_cstr(&ds);
+        format_us(ns, buf);
+        table_add_cell(&out->table)->text = xstrdup(buf);
     } else {
         vmlat_out_integer(out, ns);
+    }
+}
+
+/* There is no value: JSON's null, nothing in CSV. */
+void
+vmlat_out_none(struct vmlat_out *out)
+{
+    struct cell *cell = table_add_cell(&out->table);
+
+    if (out->people) {
+        cell->text = xstrdup("-");
     }
 }
 

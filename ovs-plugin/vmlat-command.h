@@ -130,10 +130,11 @@ void vmlat_out_columns(struct vmlat_out *, const char *machine,
 void vmlat_out_row(struct vmlat_out *);
 void vmlat_out_string(struct vmlat_out *, const char *);
 void vmlat_out_port(struct vmlat_out *, const char *port, const char *vm);
-void vmlat_out_integer(struct vmlat_out *, uint64_t);
+void vmlat_out_integer(struct vmlat_out *, int64_t);
 void vmlat_out_real(struct vmlat_out *, double);
 void vmlat_out_ns(struct vmlat_out *, uint64_t ns);
 void vmlat_out_boolean(struct vmlat_out *, bool);
+void vmlat_out_none(struct vmlat_out *);
 
 /* Text for people. */
 void vmlat_put_us(struct ds *, uint64_t ns);

@@ -299,6 +299,19 @@ vmlat_datapath_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
     int error;
 
     tag = (uint64_t) make_gen(run, epoch) << TAG_GEN_SHIFT;
+    if (OVS_UNLIKELY(!(active & VMLAT_RX))) {
+        /* Stopping: an old stamp must not count. */
+        error = recv(rx, batch, qfill);
+        if (!error) {
+            struct dp_packet *packet;
+
+            DP_PACKET_BATCH_FOR_EACH (i, packet, batch) {
+                stamp_one(packet, now, tag | TAG_FILTERED);
+            }
+        }
+        shard->burst.n = shard->burst.pos = 0;
+        return error;
+    }
     if (OVS_LIKELY(rxq)) {
         tag |= rxq->port->slot | (uint32_t) rxq->id << TAG_RXQ_SHIFT;
         atomic_read_relaxed(&rxq->epoch, &rxq_epoch);
@@ -336,11 +349,18 @@ vmlat_datapath_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
     if (OVS_UNLIKELY(!(++shard->sample % VMLAT_COST_SAMPLE))) {
         before_stamps = vmlat_clock_now();
     }
+    shard->burst.n = shard->burst.pos = 0;
     if (n) {
         if (OVS_UNLIKELY(active & VMLAT_FILTER)) {
             n_filtered = stamp_filtered(batch, now, tag);
         } else if (OVS_LIKELY(batch->packets[0]->source == DPBUF_DPDK)) {
             stamp_dpdk(batch->packets, n, now, tag);
+            shard->burst.n = n;
+            shard->burst.pos = 0;
+            shard->burst.ticks = now;
+            shard->burst.tag = tag;
+            memcpy(shard->burst.packets, batch->packets,
+                   n * sizeof batch->packets[0]);
         } else {
             struct dp_packet *packet;
 
@@ -491,8 +511,32 @@ measure_run(struct vmlat_shard *shard, const struct vmlat_tx_run *run,
     count_fate(shard, run->tag, n, fate, epoch);
 }
 
+/* If the 'n' packets at 'packets' are the next ones of 'burst', fills tx->runs
+ * and returns true.
+ *
+ * The pointers tell: a packet of the burst that has ended cannot be back before
+ * this thread receives again. */
+static inline bool
+scan_burst(struct vmlat_tx *tx, struct vmlat_burst *burst,
+           struct dp_packet **packets, size_t n)
+{
+    if (n > burst->n - burst->pos
+        || memcmp(&burst->packets[burst->pos], packets, n * sizeof *packets)) {
+        return false;
+    }
+    burst->pos += n;
+    if (burst->pos == burst->n) {
+        burst->n = burst->pos = 0;
+    }
+    tx->n_runs = 1;
+    tx->runs[0].ticks = burst->ticks;
+    tx->runs[0].tag = burst->tag;
+    tx->runs[0].n = n;
+    return true;
+}
+
 /* Fills tx->runs from the stamps of the 'n' packets at 'packets'. */
-static inline void
+static void
 scan_dpdk(struct vmlat_tx *tx, struct dp_packet **packets, size_t n)
 {
     struct vmlat_tx_run *run = tx->runs;
@@ -558,42 +602,50 @@ scan_other(struct vmlat_tx *tx, struct dp_packet **packets, size_t n)
     }
 }
 
-/* Keeps the headers of the packets in 'batch' that have been here for long, in
- * case they turn out to be events. */
+/* Keeps the headers of the 'n' packets at 'packets', those in tx->runs, that
+ * have been here for longer than 'min_ns' at the time 'now'. */
 static void
-keep_events(struct vmlat_tx *tx, const struct dp_packet_batch *batch,
-            uint64_t now)
+keep_headers(struct vmlat_tx *tx, struct dp_packet **packets, uint64_t now,
+             uint64_t min_ns)
 {
-    uint64_t min_ns;
     size_t i = 0;
 
-    atomic_read_relaxed(&vmlat_min_ns, &min_ns);
-    tx->kept = false;
+    for (size_t r = 0; r < tx->n_runs; r++) {
+        const struct vmlat_tx_run *run = &tx->runs[r];
+        bool keep = (tag_slot(run->tag) && now > run->ticks
+                     && vmlat_clock_ns(now - run->ticks) > min_ns);
+
+        for (size_t j = 0; j < run->n; j++, i++) {
+            const struct dp_packet *packet = packets[i];
+            struct vmlat_event *e = &tx->kept_events[i];
+
+            e->size = e->length = 0;
+            e->place = UINT8_MAX;
+            if (keep) {
+                e->length = dp_packet_size(packet);
+                e->size = MIN(packet_readable(packet), VMLAT_EVENT_BYTES);
+                memcpy(e->bytes, dp_packet_data(packet), e->size);
+                e->place = tag_place(stamp_of(packet)->tag);
+            }
+        }
+    }
+    tx->kept = true;
+}
+
+/* Keeps headers, if any of the packets have been here for longer than
+ * 'min_ns' at the time 'now'. */
+static inline void
+maybe_keep_headers(struct vmlat_tx *tx, struct dp_packet **packets,
+                   uint64_t now, uint64_t min_ns)
+{
     for (size_t r = 0; r < tx->n_runs; r++) {
         const struct vmlat_tx_run *run = &tx->runs[r];
 
-        if (!tag_slot(run->tag) || now < run->ticks
-            || vmlat_clock_ns(now - run->ticks) < min_ns / 2) {
-            /* If it becomes an event all the same, then because of the time
-             * that the send itself took. */
-            for (size_t j = 0; j < run->n; j++) {
-                struct vmlat_event *e = &tx->kept_events[i++];
-
-                e->size = e->length = 0;
-                e->place = UINT8_MAX;
-            }
-            continue;
+        if (OVS_UNLIKELY(run->tag && now > run->ticks
+                         && vmlat_clock_ns(now - run->ticks) > min_ns)) {
+            keep_headers(tx, packets, now, min_ns);
+            break;
         }
-        for (size_t j = 0; j < run->n; j++, i++) {
-            const struct dp_packet *packet = batch->packets[i];
-            struct vmlat_event *e = &tx->kept_events[i];
-
-            e->length = dp_packet_size(packet);
-            e->size = MIN(packet_readable(packet), VMLAT_EVENT_BYTES);
-            e->place = tag_place(stamp_of(packet)->tag);
-            memcpy(e->bytes, dp_packet_data(packet), e->size);
-        }
-        tx->kept = true;
     }
 }
 
@@ -662,8 +714,18 @@ vmlat_datapath_taken(unsigned int n)
     struct vmlat_shard *shard = *vmlat_shard_ptr_get();
 
     if (shard && shard->tx.active) {
-        shard->tx.accepted += n;
-        shard->tx.ticks = vmlat_clock_now();
+        struct vmlat_tx *tx = &shard->tx;
+
+        tx->accepted += n;
+        tx->ticks = vmlat_clock_now();
+        if (tx->packets && !tx->kept) {
+            uint64_t min_ns;
+
+            /* The packets are still there: now it is known which of them are
+             * events. */
+            atomic_read_relaxed(&vmlat_min_ns, &min_ns);
+            maybe_keep_headers(tx, tx->packets, tx->ticks, min_ns);
+        }
     }
 }
 
@@ -720,13 +782,27 @@ vmlat_datapath_send(struct netdev *netdev, int qid,
         cost_from = vmlat_clock_now();
     }
     tx->is_copied = batch->packets[0]->source != DPBUF_DPDK;
-    if (OVS_LIKELY(!tx->is_copied)) {
-        scan_dpdk(tx, batch->packets, n);
-    } else {
+    if (OVS_UNLIKELY(tx->is_copied)) {
         scan_other(tx, batch->packets, n);
+    } else if (OVS_UNLIKELY(!scan_burst(tx, &shard->burst, batch->packets,
+                                        n))) {
+        scan_dpdk(tx, batch->packets, n);
     }
+    tx->kept = false;
+    tx->packets = NULL;
     if (OVS_LIKELY(active & VMLAT_EVENTS)) {
-        keep_events(tx, batch, vmlat_clock_now());
+        if (OVS_LIKELY(port->is_vhost && !tx->is_copied)) {
+            tx->packets = batch->packets;
+        } else {
+            uint64_t min_ns;
+
+            /* The packets will be gone when the time is known.  Those that
+             * take more than half of the threshold in the send itself are
+             * events without headers. */
+            atomic_read_relaxed(&vmlat_min_ns, &min_ns);
+            maybe_keep_headers(tx, batch->packets, vmlat_clock_now(),
+                               min_ns / 2);
+        }
     }
     tx->n = n;
     tx->ring_seen = tx->rescanned = false;
@@ -828,6 +904,7 @@ vmlat_datapath_cloned(const struct dp_packet *packet, struct dp_packet *clone)
     stamp_one(clone, stamp->ticks,
               (stamp->tag & ~TAG_COPIED) | TAG_COPY);
     stamp->tag |= TAG_COPIED;
+    vmlat_shard_get()->burst.n = vmlat_shard_get()->burst.pos = 0;
     if (!(stamp->tag & TAG_FILTERED) && tag_slot(stamp->tag)) {
         uint32_t epoch = vmlat_epoch_get();
 
@@ -895,6 +972,7 @@ measured_upcall(const struct dp_packet *packet, const struct flow *flow,
     shard = vmlat_shard_get();
     epoch = vmlat_epoch_get();
     stamp->tag |= TAG_UPCALL;
+    shard->burst.n = shard->burst.pos = 0;
     if (tag_is_measured(stamp->tag, epoch) && after >= before) {
         hist = vmlat_shard_pair(shard, vmlat_pair_key(tag_slot(stamp->tag), 0,
                                                       VMLAT_SEG_UPCALL),

@@ -210,7 +210,8 @@ port_set_how(struct vmlat_port *port, struct netdev *netdev)
     port->ethdev = (!strcmp(port->type, "dpdk")
                     ? vmlat_dpdk_hook_ethdev(netdev, &port->why_not)
                     : -1);
-    port->is_ring = (!strncmp(port->type, "dpdkvhost", 9)
+    port->is_vhost = !strncmp(port->type, "dpdkvhost", 9);
+    port->is_ring = (port->is_vhost
                      || (port->ethdev >= 0 && !port->why_not));
     if (port->ethdev >= 0 && port->why_not) {
         port->how = "netdev batch";

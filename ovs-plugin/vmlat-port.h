@@ -69,6 +69,7 @@ struct vmlat_port {
     enum vmlat_role role;
     bool is_pmd;                    /* Polled by PMD threads. */
     bool is_ring;                   /* TX reports what the ring took. */
+    bool is_vhost;                  /* Is vhost-user. */
     bool is_linux;                  /* TX may be lost without an error. */
     int ethdev;                     /* DPDK port id, or -1. */
     const char *how;                /* How measured, static string. */

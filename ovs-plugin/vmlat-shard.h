@@ -50,6 +50,7 @@
 #include "vmlat-port.h"
 #include "vmlat-tables.h"
 
+struct dp_packet;
 struct vmlat_filter;
 
 /* Adds 'n' to a counter that only the calling thread writes. */
@@ -160,6 +161,17 @@ struct vmlat_tx_run {
     uint32_t n;
 };
 
+/* The last burst that a thread received, if its packets have all of their
+ * stamp in common.  When the same packets leave in the same order, as they
+ * mostly do, their stamps need not be looked at. */
+struct vmlat_burst {
+    uint32_t n;                     /* 0 if their stamps may differ. */
+    uint32_t pos;                   /* Packets that have left. */
+    uint64_t ticks;
+    uint64_t tag;
+    const void *packets[VMLAT_MAX_BURST];
+};
+
 /* A netdev_send() in progress. */
 struct vmlat_tx {
     bool active;
@@ -172,13 +184,14 @@ struct vmlat_tx {
     uint32_t calls;                 /* Calls of the ring. */
     uint32_t n_runs;
     uint64_t ticks;                 /* When the ring took the last ones. */
+    struct dp_packet **packets;     /* Of a vhost-user port: still there when
+                                     * the ring has taken them.  Else NULL. */
     struct vmlat_tx_run runs[VMLAT_MAX_BURST];
 
     /* Headers of packets that may become events, by place in the batch, if
      * 'kept'; size 0 for the others. */
     bool kept;
     struct vmlat_event kept_events[VMLAT_MAX_BURST];
-    uint8_t run_of[VMLAT_MAX_BURST]; /* Run of each packet, if is_copied. */
 };
 
 struct vmlat_cache_entry {
@@ -189,6 +202,7 @@ struct vmlat_cache_entry {
 
 struct vmlat_shard {
     /* Used by the owner only. */
+    struct vmlat_burst burst;
     struct vmlat_tx tx;
     int rx_taken;                   /* What the ring gave, -1 if unknown. */
     int generating;                 /* Inside dpif_execute(), if > 0. */

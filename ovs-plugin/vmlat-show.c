@@ -94,66 +94,104 @@ vmlat_command_show(const struct vmlat_args *args, struct ds *reply)
 
 /* vmlat/histogram. */
 
-/* Lines for one histogram, and the length of the longest bar. */
-#define MAX_LINES 32
+/* Lines for the part of a histogram up to its 99th percentile and for the
+ * rest, and the length of the longest bar. */
+#define CORE_LINES 24
+#define TAIL_LINES 16
 #define MAX_BAR 40
 
-/* Returns the number of samples in the 'n' buckets from 'bucket' on. */
-static uint64_t
-sum_buckets(const struct vmlat_snapshot *s, size_t bucket, size_t n)
-{
-    uint64_t sum = 0;
+/* How a histogram is shown: in lines of 'core' buckets each up to the bucket
+ * 'core_last', of 'tail' buckets each from there on.  Powers of 2, so that no
+ * line crosses a power of 2 unless it holds all of it. */
+struct bars {
+    const struct vmlat_snapshot *s;
+    size_t first, last;         /* Buckets with samples. */
+    size_t core_last;
+    size_t core, tail;
+    uint64_t most;              /* Samples in the fullest line. */
+};
 
-    for (size_t i = bucket; i < MIN(bucket + n, VMLAT_HIST_N_BUCKETS); i++) {
-        sum += s->buckets[i];
+/* Returns the first bucket of the line after that which starts at 'bucket' and
+ * stores the number of samples in this one in '*n'. */
+static size_t
+bars_next(const struct bars *bars, size_t bucket, uint64_t *n)
+{
+    size_t group = bucket <= bars->core_last ? bars->core : bars->tail;
+    size_t next = (bucket / group + 1) * group;
+
+    *n = 0;
+    for (size_t i = bucket; i < MIN(next, VMLAT_HIST_N_BUCKETS); i++) {
+        *n += bars->s->buckets[i];
     }
-    return sum;
+    return next;
 }
 
-/* Returns how many lines it takes to show 's' with 'group' buckets on each,
- * one line standing for any number of empty ones.  Stores the largest number
- * of samples in a line in '*most'. */
-static size_t
-count_lines(const struct vmlat_snapshot *s, size_t group, uint64_t *most)
+/* Counts the lines of both parts; one line stands for any number of empty
+ * ones. */
+static void
+bars_count(struct bars *bars, size_t *n_core, size_t *n_tail)
 {
-    size_t first = vmlat_histogram_bucket(s->min) / group;
-    size_t last = vmlat_histogram_bucket(s->max) / group;
     bool was_empty = false;
-    size_t n_lines = 0;
+    size_t next;
 
-    *most = 0;
-    for (size_t i = first; i <= last; i++) {
-        uint64_t n = sum_buckets(s, i * group, group);
+    *n_core = *n_tail = 0;
+    bars->most = 0;
+    for (size_t i = bars->first / bars->core * bars->core; i <= bars->last;
+         i = next) {
+        uint64_t n;
 
-        n_lines += n || !was_empty;
+        next = bars_next(bars, i, &n);
+        if (n || !was_empty) {
+            *(i <= bars->core_last ? n_core : n_tail) += 1;
+        }
         was_empty = !n;
-        *most = MAX(*most, n);
+        bars->most = MAX(bars->most, n);
     }
-    return n_lines;
+}
+
+static void
+bars_init(struct bars *bars, const struct vmlat_snapshot *s)
+{
+    size_t n_core, n_tail;
+
+    bars->s = s;
+    bars->first = vmlat_histogram_bucket(s->min);
+    bars->last = vmlat_histogram_bucket(s->max);
+    bars->core_last
+        = vmlat_histogram_bucket(vmlat_snapshot_percentile(s, 99));
+    bars->core = 1;
+    bars->tail = VMLAT_HIST_N_SUB;
+    for (;;) {
+        bars_count(bars, &n_core, &n_tail);
+        if (n_core > CORE_LINES) {
+            bars->core *= 2;
+            bars->tail = MAX(bars->tail, bars->core);
+        } else if (n_tail > TAIL_LINES) {
+            bars->tail *= 2;
+        } else {
+            break;
+        }
+    }
 }
 
 static void
 put_bars(const struct vmlat_snapshot *s, struct ds *ds)
 {
-    uint64_t most, so_far = 0;
     bool was_empty = false;
-    size_t group = 1;
-    size_t last;
+    uint64_t so_far = 0;
+    struct bars bars;
+    size_t next;
 
-    while (count_lines(s, group, &most) > MAX_LINES) {
-        group *= 2;
-    }
-
+    bars_init(&bars, s);
     ds_put_format(ds, "%11s   %11s %12s %6s %6s\n",
                   "from", "to", "packets", "%", "sum %");
-    last = vmlat_histogram_bucket(s->max) / group;
-    for (size_t i = vmlat_histogram_bucket(s->min) / group; i <= last; i++) {
-        uint64_t floor = vmlat_histogram_bucket_floor(i * group);
-        uint64_t n = sum_buckets(s, i * group, group);
-        size_t next = (i + 1) * group;
+    for (size_t i = bars.first / bars.core * bars.core; i <= bars.last;
+         i = next) {
         struct ds from = DS_EMPTY_INITIALIZER;
         struct ds to = DS_EMPTY_INITIALIZER;
+        uint64_t n;
 
+        next = bars_next(&bars, i, &n);
         if (!n) {
             if (!was_empty) {
                 ds_put_format(ds, "%11s\n", "...");
@@ -164,7 +202,7 @@ put_bars(const struct vmlat_snapshot *s, struct ds *ds)
         was_empty = false;
         so_far += n;
 
-        vmlat_put_us(&from, floor);
+        vmlat_put_us(&from, vmlat_histogram_bucket_floor(i));
         if (next <= VMLAT_HIST_OVERFLOW) {
             vmlat_put_us(&to, vmlat_histogram_bucket_floor(next));
         } else {
@@ -173,7 +211,8 @@ put_bars(const struct vmlat_snapshot *s, struct ds *ds)
         ds_put_format(ds, "%11s - %11s %12"PRIu64" %6.2f %6.2f ",
                       ds_cstr(&from), ds_cstr(&to), n,
                       100.0 * n / s->count, 100.0 * so_far / s->count);
-        ds_put_char_multiple(ds, '#', (n * MAX_BAR + most - 1) / most);
+        ds_put_char_multiple(ds, '#',
+                             (n * MAX_BAR + bars.most - 1) / bars.most);
         ds_put_char(ds, '\n');
         ds_destroy(&from);
         ds_destroy(&to);
@@ -193,9 +232,10 @@ put_histogram(struct vmlat_view *view, const struct vmlat_row *row,
         vmlat_put_port(ds, row->out->name, vmlat_view_vm(view, row->out));
         ds_put_format(ds, ", %s", vmlat_row_direction(row));
     }
-    ds_put_format(ds, ", %s: %"PRIu64" %s\nmin ",
+    ds_put_format(ds, ", %s: %"PRIu64" %s%s\nmin ",
                   vmlat_segment_names[row->segment], s->count,
-                  row->segment == VMLAT_SEG_POLL_GAP ? "gaps" : "packets");
+                  row->segment == VMLAT_SEG_POLL_GAP ? "gap" : "packet",
+                  s->count == 1 ? "" : "s");
     vmlat_put_us(ds, s->min);
     for (size_t i = 0; i < ARRAY_SIZE(percentiles); i++) {
         ds_put_format(ds, ", p%g ", percentiles[i]);

@@ -104,12 +104,12 @@ status_port(struct vmlat_view *view, const struct vmlat_port *port,
         status_put_or_dash(out, port->how);
         status_put_or_dash(out, why_not);
         status_put_or_dash(out, rxq->poller);
-        if (port->is_pmd) {
+        if (gap->count) {
             vmlat_out_ns(out, vmlat_snapshot_percentile(gap, 99));
             vmlat_out_ns(out, gap->max);
         } else {
-            vmlat_out_string(out, "-");
-            vmlat_out_string(out, "-");
+            vmlat_out_none(out);
+            vmlat_out_none(out);
         }
         status_port_ids(view, port, out);
         free(queue);
@@ -122,8 +122,8 @@ status_port(struct vmlat_view *view, const struct vmlat_port *port,
     vmlat_out_string(out, how);
     status_put_or_dash(out, why_not);
     vmlat_out_string(out, "-");
-    vmlat_out_string(out, "-");
-    vmlat_out_string(out, "-");
+    vmlat_out_none(out);
+    vmlat_out_none(out);
     status_port_ids(view, port, out);
     free(how);
 }
@@ -157,7 +157,7 @@ status_settings(struct ds *ds)
 
 static void
 status_summary(struct ds *ds)
-    OVS_EXCLUDED(vmlat_ports_mutex)
+    OVS_REQUIRES(vmlat_ports_mutex)
 {
     const char *why_not = vmlat_datapath_why_not();
     struct vmlat_setting_info max;
@@ -166,10 +166,15 @@ status_summary(struct ds *ds)
 
     ds_put_cstr(ds, "state:       ");
     vmlat_put_state(ds);
-    ds_put_format(ds, "\ndatapath:    the userspace datapath is %s%s\n",
-                  why_not ? "not measured: " : "measured",
+    ds_put_format(ds, "\ndatapath:    the userspace datapath %s%s\n",
+                  why_not ? "cannot be measured: " : "can be measured",
                   why_not ? why_not : "");
-    ds_put_format(ds, "clock:       %.3f MHz\n", vmlat_clock_hz() / 1e6);
+    ds_put_cstr(ds, "clock:       ");
+    if (vmlat_clock_hz()) {
+        ds_put_format(ds, "%.3f MHz\n", vmlat_clock_hz() / 1e6);
+    } else {
+        ds_put_cstr(ds, "not calibrated before the first start\n");
+    }
     ds_put_format(ds, "histograms:  %u of at most %"PRIu64", %.1f MiB of "
                       "memory\n",
                   vmlat_shards_n_pairs(), max.value / MAX(max.scale, 1),
@@ -196,12 +201,12 @@ vmlat_command_status(const struct vmlat_args *args, struct ds *reply)
     struct vmlat_view view;
     char *error;
 
-    if (!args->format_given) {
-        status_summary(reply);
-    }
     ovs_mutex_lock(&vmlat_ports_mutex);
     error = vmlat_view_init(&view, args, false);
     if (!error) {
+        if (!args->format_given) {
+            status_summary(reply);
+        }
         vmlat_port_list_init(&list, &view);
         vmlat_out_init(&out, args);
         vmlat_out_columns(&out, "bridge port type role queue how why_not "

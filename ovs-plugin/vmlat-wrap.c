@@ -131,7 +131,7 @@ __wrap_netdev_rxq_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
 {
     uint32_t active = vmlat_active_get();
 
-    return (active & VMLAT_RX
+    return (active & (VMLAT_RX | VMLAT_TX)
             ? vmlat_datapath_recv(rx, batch, qfill, __real_netdev_rxq_recv,
                                   active)
             : __real_netdev_rxq_recv(rx, batch, qfill));

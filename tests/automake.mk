@@ -40,10 +40,11 @@ tests/package.m4: configure.ac Makefile
 	  echo 'm4_define([AT_PACKAGE_STRING], [$(PACKAGE_STRING)])' && \
 	  echo 'm4_define([AT_PACKAGE_BUGREPORT], [the vmlat project])'; \
 	} > $@.tmp && mv $@.tmp $@
-$(TESTSUITE): $(wildcard $(srcdir)/tests/*.at) tests/package.m4
+$(TESTSUITE): $(TESTSUITE_AT) tests/vmlat-macros.at tests/package.m4
 	$(AM_V_GEN)$(AUTOTEST) -o $@.tmp $(srcdir)/tests/testsuite.at && \
 	mv $@.tmp $@
-$(SYSTEM_DPDK_TESTSUITE): $(wildcard $(srcdir)/tests/*.at) tests/package.m4
+$(SYSTEM_DPDK_TESTSUITE): $(SYSTEM_DPDK_TESTSUITE_AT) tests/vmlat-macros.at \
+		tests/package.m4
 	$(AM_V_GEN)$(AUTOTEST) -o $@.tmp \
 	    $(srcdir)/tests/system-dpdk-testsuite.at && mv $@.tmp $@
 CLEANFILES += $(TESTSUITE) $(SYSTEM_DPDK_TESTSUITE) tests/package.m4
@@ -52,7 +53,7 @@ DISTCLEANFILES += tests/atconfig tests/atlocal
 # Our daemon before OVS's own.
 AUTOTEST_PATH = $(abs_builddir)/vswitchd:$(abs_builddir)/tests:$(ovs_builddir)/utilities:$(ovs_builddir)/ovsdb:$(ovs_builddir)/tests:$(ovs_builddir)/vswitchd:$(ovs_srcdir)/utilities
 
-check-local: all $(TESTSUITE)
+check-local: all $(TESTSUITE) tests/atlocal
 	$(SHELL) ./$(TESTSUITE) -C tests AUTOTEST_PATH='$(AUTOTEST_PATH)' \
 	    $(TESTSUITEFLAGS)
 
@@ -64,7 +65,7 @@ EXTRA_DIST += tests/slow-upcall.c
 CLEANFILES += tests/slow-upcall.so
 
 # One after the other: each wants both cores.
-check-dpdk: all $(SYSTEM_DPDK_TESTSUITE) tests/slow-upcall.so
+check-dpdk: all $(SYSTEM_DPDK_TESTSUITE) tests/atlocal tests/slow-upcall.so
 	$(SHELL) ./$(SYSTEM_DPDK_TESTSUITE) -C tests \
 	    AUTOTEST_PATH='$(AUTOTEST_PATH)' $(TESTSUITEFLAGS) -j1
 
@@ -74,9 +75,9 @@ OVS_SUBSET = \
 CHECK_OVS = \
 	AUTOM4TE='$(AUTOM4TE)' $(SHELL) $(srcdir)/build-aux/check-ovs \
 	$(ovs_srcdir) $(ovs_builddir) $(abs_builddir)/vswitchd tests/ovs.dir
-check-ovs-subset: all
+check-ovs-subset: all tests/atlocal
 	$(CHECK_OVS) $(OVS_SUBSET) $(TESTSUITEFLAGS)
-check-ovs: all
+check-ovs: all tests/atlocal
 	$(CHECK_OVS) $(TESTSUITEFLAGS)
 
 # Units.
@@ -91,7 +92,7 @@ tests_test_vmlat_DEPENDENCIES = $(VMLAT_PURE_OBJECTS) $(OVS_BUILT)
 TEST_LINK = $(OVS_LIBTOOL_LINK) $(OVS_TEST_LINK_FLAGS) $(LDFLAGS)
 tests_test_vmlat_LINK = $(TEST_LINK) -o $@
 $(tests_test_vmlat_OBJECTS): | $(OVS_BUILT)
-VMLAT_FILES += tests/test-vmlat.c tests/fuzz-packet.c
+VMLAT_FILES += tests/test-vmlat.c tests/fuzz-packet.c tests/slow-upcall.c
 
 # The same once more, compiled with the sanitizers.
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all

@@ -1668,7 +1668,18 @@ test_bench(struct ovs_cmdl_context *ctx OVS_UNUSED)
     free_cacheline(h);
 }
 
+static void
+test_all(struct ovs_cmdl_context *ctx)
+{
+    test_histogram(ctx);
+    test_histogram_threads(ctx);
+    test_filter(ctx);
+    test_packet(ctx);
+    test_match(ctx);
+}
+
 static const struct ovs_cmdl_command commands[] = {
+    { "all", NULL, 0, 0, test_all, OVS_RO },
     { "histogram", "[samples]", 0, 1, test_histogram, OVS_RO },
     { "histogram-threads", "[milliseconds]", 0, 1, test_histogram_threads,
       OVS_RO },
@@ -1686,8 +1697,8 @@ main(int argc, char *argv[])
 
     set_program_name(argv[0]);
     if (argc < 2) {
-        ovs_fatal(0, "missing command, one of: histogram histogram-threads "
-                  "filter packet match bench");
+        ovs_fatal(0, "missing command, one of: all histogram "
+                  "histogram-threads filter packet match bench");
     }
     ovs_cmdl_run_command(&ctx, commands);
     if (n_errors) {
