@@ -59,7 +59,8 @@ VMLAT_WRAP_DEF = $(srcdir)/ovs-plugin/vmlat-wrap.def
 WRAP_SYMBOLS = $(srcdir)/build-aux/wrap-symbols
 vswitchd/wraps: $(VMLAT_WRAP_DEF) $(WRAP_SYMBOLS) Makefile
 	$(AM_V_GEN)$(MKDIR_P) vswitchd && \
-	$(SHELL) $(WRAP_SYMBOLS) $(VMLAT_DPDK) $(VMLAT_WRAP_DEF) > $@.tmp && \
+	$(SHELL) $(WRAP_SYMBOLS) $(VMLAT_DPDK) $(VMLAT_WRAP_DEF) \
+	    $(ovs_builddir)/config.h > $@.tmp && \
 	mv $@.tmp $@
 
 # A wrap of something that OVS no longer calls would say nothing at run time.

@@ -442,7 +442,8 @@ vmlat_put_state(struct ds *ds)
                     : ", nothing was measured yet: start with 'ovs-appctl "
                       "vmlat/start'");
     }
-    if (vmlat_cleared_at() && vmlat_cleared_at() != vmlat_started_at()) {
+    if (vmlat_cleared_at()
+        && vmlat_cleared_at() / 1000 != vmlat_started_at() / 1000) {
         ds_put_cstr(ds, "; counts since ");
         put_time(ds, vmlat_cleared_at());
     }

@@ -22,6 +22,7 @@
 
 #include "dp-packet.h"
 #include "dpdk-hooks/vmlat-dpdk.h"
+#include "dpif-netdev-perf.h"
 #include "dpif.h"
 #include "netdev.h"
 #include "netdev-provider.h"
@@ -211,6 +212,26 @@ lookup_port(const void *netdev)
     return vmlat_port_lookup(netdev);
 }
 
+void
+vmlat_datapath_set_perf(struct pmd_perf_stats *s)
+{
+    struct vmlat_shard *shard = *vmlat_shard_ptr_get();
+
+    if (shard) {
+        shard->perf = s;
+    }
+}
+
+/* Returns the time in ticks, at the start of a netdev_rxq_recv() or
+ * netdev_send(): PMD threads have just read it. */
+static inline uint64_t
+time_at_entry(const struct vmlat_shard *shard)
+{
+    return (OVS_LIKELY(shard->perf)
+            ? cycles_counter_get(shard->perf)
+            : vmlat_clock_now());
+}
+
 /* Entering. */
 
 /* Stamps the 'n' packets at 'packets', which DPDK has allocated. */
@@ -220,15 +241,14 @@ stamp_dpdk(struct dp_packet **packets, size_t n, uint64_t now, uint64_t tag)
     uint64_t flag = vmlat_stamp_flag;
     uint16_t ofs = vmlat_stamp_ofs;
 
+    struct vmlat_stamp stamp = { now, tag };
+
     for (size_t i = 0; i < n; i++) {
         struct dp_packet *packet = packets[i];
-        struct vmlat_stamp *stamp
-            = ALIGNED_CAST(struct vmlat_stamp *, (char *) packet + ofs);
 
         packet->mbuf.ol_flags |= flag;
-        stamp->ticks = now;
-        stamp->tag = tag;
-        tag += UINT64_C(1) << TAG_PLACE_SHIFT;
+        memcpy((char *) packet + ofs, &stamp, sizeof stamp);
+        stamp.tag += UINT64_C(1) << TAG_PLACE_SHIFT;
     }
 }
 
@@ -279,8 +299,12 @@ stamp_filtered(struct dp_packet_batch *batch, uint64_t now, uint64_t tag)
 static void
 cost_add(struct vmlat_shard *shard, uint64_t ticks, size_t n)
 {
-    vmlat_counter_add(&shard->cost_ticks, ticks);
-    vmlat_counter_add(&shard->cost_packets, n);
+    if (ticks > VMLAT_COST_MAX) {
+        vmlat_counter_add(&shard->cost_interrupted, 1);
+    } else {
+        vmlat_counter_add(&shard->cost_ticks, ticks);
+        vmlat_counter_add(&shard->cost_packets, n);
+    }
 }
 
 int
@@ -291,7 +315,7 @@ vmlat_datapath_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
     struct vmlat_rxq *rxq = cached_lookup(shard, rx, lookup_rxq);
     uint32_t epoch = vmlat_epoch_get();
     uint32_t run = vmlat_run_get();
-    uint64_t now = vmlat_clock_now();
+    uint64_t now = time_at_entry(shard);
     uint64_t before_stamps = 0;
     size_t n, taken, n_filtered = 0;
     uint32_t rxq_epoch;
@@ -474,7 +498,7 @@ measure_run(struct vmlat_shard *shard, const struct vmlat_tx_run *run,
 {
     enum vmlat_fate fate = VMLAT_FATE_MEASURED;
 
-    if (OVS_UNLIKELY(!tag_is_measured(run->tag, epoch))) {
+    if (OVS_UNLIKELY(!tag_is_measured(run->tag, epoch) || !out->slot)) {
         fate = VMLAT_FATE_UNHOOKED;
     } else if (OVS_UNLIKELY(shard->tx.ticks < run->ticks)) {
         fate = VMLAT_FATE_BAD_CLOCK;
@@ -755,6 +779,9 @@ netdev_is_down(const struct netdev *netdev)
     return (!netdev_get_flags(netdev, &flags) && !(flags & NETDEV_UP));
 }
 
+/* Stands for ports that are not measured. */
+static struct vmlat_port unmeasured_port;
+
 int
 vmlat_datapath_send(struct netdev *netdev, int qid,
                     struct dp_packet_batch *batch, bool concurrent_txq,
@@ -773,9 +800,11 @@ vmlat_datapath_send(struct netdev *netdev, int qid,
     uint32_t place;
     int error;
 
-    if (OVS_UNLIKELY(!port || tx->active || !n)) {
-        /* Without a port, what is freed inside counts as dropped. */
+    if (OVS_UNLIKELY(tx->active || !n)) {
         return send(netdev, qid, batch, concurrent_txq);
+    }
+    if (OVS_UNLIKELY(!port)) {
+        port = &unmeasured_port;
     }
 
     if (OVS_UNLIKELY(!(++shard->sample % VMLAT_COST_SAMPLE))) {
@@ -800,7 +829,7 @@ vmlat_datapath_send(struct netdev *netdev, int qid,
              * take more than half of the threshold in the send itself are
              * events without headers. */
             atomic_read_relaxed(&vmlat_min_ns, &min_ns);
-            maybe_keep_headers(tx, batch->packets, vmlat_clock_now(),
+            maybe_keep_headers(tx, batch->packets, time_at_entry(shard),
                                min_ns / 2);
         }
     }

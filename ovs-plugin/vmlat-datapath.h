@@ -40,6 +40,11 @@ struct netdev_rxq;
 /* NULL if packets have room for a stamp, otherwise why not. */
 const char *vmlat_datapath_why_not(void);
 
+/* The calling thread is a PMD that keeps its clock in 's', as long as it lives:
+ * it reads the time before each netdev_rxq_recv() and netdev_send() anyway. */
+struct pmd_perf_stats;
+void vmlat_datapath_set_perf(struct pmd_perf_stats *s);
+
 typedef int vmlat_recv_func(struct netdev_rxq *, struct dp_packet_batch *,
                             int *qfill);
 typedef int vmlat_send_func(struct netdev *, int qid,

@@ -269,6 +269,7 @@ vmlat_port_rxq_opened(struct netdev_rxq *rx)
 
     if (port->netdev && port->netdev != netdev) {
         /* Another datapath has a port of that name already. */
+        n_unslotted++;
         VLOG_WARN("%s: not measured, another port has that name",
                   netdev_get_name(netdev));
         goto out;

@@ -120,7 +120,8 @@ void vmlat_port_for_each(void (*cb)(struct vmlat_port *, void *aux),
 /* Forgets the ports that are gone. */
 void vmlat_port_forget_gone(void) OVS_REQUIRES(vmlat_ports_mutex);
 
-/* Number of ports that could not be taken up since all slots were in use. */
+/* Number of receive queues that are not measured, since all slots were in use
+ * or another port had the same name. */
 unsigned int vmlat_port_n_unslotted(void) OVS_REQUIRES(vmlat_ports_mutex);
 
 /* Sets the role of 'port', from what the database says about it. */

@@ -40,7 +40,7 @@ struct smap;
                       "vmlat/events; 0 keeps none")                           \
     VMLAT_SETTING_NUM(MAX_HISTOGRAMS, "vmlat-max-histograms", 8192, 1,        \
                       65536, 1,                                               \
-                      "histograms at most, 8.5 kB each, one per thread, "     \
+                      "histograms at most, 8.4 kB each, one per thread, "     \
                       "pair of ports and segment")
 
 enum vmlat_setting {

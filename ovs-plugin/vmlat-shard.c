@@ -139,7 +139,11 @@ vmlat_shard_create(void)
     if (!shard->name[0]) {
         ovs_strlcpy(shard->name, "main", sizeof shard->name);
     }
+    memset(&shard->burst, 0, sizeof shard->burst);
     memset(&shard->tx, 0, sizeof shard->tx);
+    shard->perf = NULL;
+    shard->generating = 0;
+    shard->last_pair = NULL;
     memset(shard->cache, 0, sizeof shard->cache);
     shard_replenish(shard);
     ovs_mutex_unlock(&vmlat_shards_mutex);
@@ -214,15 +218,16 @@ vmlat_shards_n_pairs(void)
 }
 
 void
-vmlat_shards_cost(uint64_t *ticks, uint64_t *packets)
+vmlat_shards_cost(struct vmlat_cost *cost)
 {
     struct vmlat_shard *shard;
 
-    *ticks = *packets = 0;
+    memset(cost, 0, sizeof *cost);
     ovs_mutex_lock(&vmlat_shards_mutex);
     LIST_FOR_EACH (shard, node, &all_shards) {
-        *ticks += vmlat_counter_get(&shard->cost_ticks);
-        *packets += vmlat_counter_get(&shard->cost_packets);
+        cost->ticks += vmlat_counter_get(&shard->cost_ticks);
+        cost->packets += vmlat_counter_get(&shard->cost_packets);
+        cost->interrupted += vmlat_counter_get(&shard->cost_interrupted);
     }
     ovs_mutex_unlock(&vmlat_shards_mutex);
 }

@@ -149,10 +149,14 @@ vmlat_pair_key(uint16_t in, uint16_t out, enum vmlat_segment segment)
 #define VMLAT_PAIR_TABLE 16384      /* Slots of a shard's pair table. */
 #define VMLAT_MAX_PAIRS  8192       /* So that it never gets full. */
 
+struct pmd_perf_stats;
 struct vmlat_event_ring;
 
 /* One in so many bursts is timed to know the module's own cost. */
 #define VMLAT_COST_SAMPLE 256
+
+/* Ticks that a burst cannot take unless the thread is interrupted. */
+#define VMLAT_COST_MAX 20000
 
 /* Packets of one burst that have their stamp in common. */
 struct vmlat_tx_run {
@@ -204,6 +208,7 @@ struct vmlat_shard {
     /* Used by the owner only. */
     struct vmlat_burst burst;
     struct vmlat_tx tx;
+    struct pmd_perf_stats *perf;    /* If it is a PMD thread. */
     int rx_taken;                   /* What the ring gave, -1 if unknown. */
     int generating;                 /* Inside dpif_execute(), if > 0. */
     unsigned int sample;            /* Counts bursts: see 'cost_ticks'. */
@@ -222,6 +227,7 @@ struct vmlat_shard {
      * is timed. */
     atomic_uint64_t cost_ticks;
     atomic_uint64_t cost_packets;
+    atomic_uint64_t cost_interrupted;
 
     /* Unused pairs.  The main thread puts them at 'spare_head', the owner
      * takes them from 'spare_tail'. */
@@ -285,10 +291,16 @@ void vmlat_shards_add_port(uint16_t slot);
  * histograms in all.  Main thread. */
 void vmlat_shards_replenish(unsigned int max_pairs);
 
-/* What the module's own code took in the bursts that were timed, in ticks, and
- * the number of packets in them, each counted once where it enters and once
- * where it leaves.  Since the start of the daemon. */
-void vmlat_shards_cost(uint64_t *ticks, uint64_t *packets);
+/* What the module's own code took in the bursts that were timed, since the
+ * start of the daemon. */
+struct vmlat_cost {
+    uint64_t ticks;
+    uint64_t packets;           /* Counted where they enter and again where
+                                 * they leave. */
+    uint64_t interrupted;       /* Bursts that are not in these: a thread that
+                                 * takes this long was not running. */
+};
+void vmlat_shards_cost(struct vmlat_cost *);
 
 /* Bytes of memory that the shards hold. */
 size_t vmlat_shards_memory(void);

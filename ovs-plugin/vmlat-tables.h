@@ -48,7 +48,7 @@
     VMLAT_FATE(MADE_BY_OVS, "made_by_ovs",                                    \
                "sent, entered nowhere: OVS made it (packet-out, BFD, ...)")   \
     VMLAT_FATE(UNHOOKED, "unhooked",                                          \
-               "sent, entered by a port that is not measured")                \
+               "sent, entered or left by a port that is not measured")        \
     VMLAT_FATE(FILTERED, "filtered",                                          \
                "does not match the filter given to vmlat/start")              \
     VMLAT_FATE(NO_ROOM, "no_room",                                            \

@@ -37,7 +37,9 @@
 
 #include "dp-packet.h"
 #include "dpdk-hooks/vmlat-dpdk.h"
+#include "dpif-netdev-perf.h"
 #include "dpif.h"
+#include "netdev-afxdp.h"
 #include "netdev-dpdk.h"
 #include "netdev-provider.h"
 #include "netdev.h"
@@ -52,6 +54,11 @@
 #define VMLAT_WRAP_DPDK(SYMBOL, WHY) VMLAT_WRAP(SYMBOL, WHY)
 #else
 #define VMLAT_WRAP_DPDK(SYMBOL, WHY)
+#endif
+#if defined DPDK_NETDEV && HAVE_AF_XDP
+#define VMLAT_WRAP_AFXDP(SYMBOL, WHY) VMLAT_WRAP(SYMBOL, WHY)
+#else
+#define VMLAT_WRAP_AFXDP(SYMBOL, WHY)
 #endif
 #include "vmlat-wrap.def"
 
@@ -137,6 +144,13 @@ __wrap_netdev_rxq_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
             : __real_netdev_rxq_recv(rx, batch, qfill));
 }
 
+void
+__wrap_pmd_perf_start_iteration(struct pmd_perf_stats *s)
+{
+    vmlat_datapath_set_perf(s);
+    __real_pmd_perf_start_iteration(s);
+}
+
 int
 __wrap_netdev_send(struct netdev *netdev, int qid,
                    struct dp_packet_batch *batch, bool concurrent_txq)
@@ -158,11 +172,22 @@ __wrap_free_dpdk_buf(struct dp_packet *packet)
     __real_free_dpdk_buf(packet);
 }
 
+#if HAVE_AF_XDP
+void
+__wrap_free_afxdp_buf(struct dp_packet *packet)
+{
+    if (vmlat_active_get() & VMLAT_TX) {
+        vmlat_datapath_freeing(packet);
+    }
+    __real_free_afxdp_buf(packet);
+}
+#endif
+
 void
 __wrap_dp_packet_uninit(struct dp_packet *packet)
 {
     if (vmlat_active_get() & VMLAT_TX && packet
-        && packet->source != DPBUF_DPDK) {
+        && packet->source != DPBUF_DPDK && packet->source != DPBUF_AFXDP) {
         vmlat_datapath_freeing(packet);
     }
     __real_dp_packet_uninit(packet);

@@ -356,16 +356,19 @@ vmlat_cleared_at(void)
 void
 vmlat_cost_format(struct ds *ds)
 {
-    uint64_t ticks, packets;
+    struct vmlat_cost cost;
 
-    vmlat_shards_cost(&ticks, &packets);
-    if (!packets) {
+    vmlat_shards_cost(&cost);
+    if (!cost.packets) {
         ds_put_cstr(ds, "not known before some packets were measured");
     } else {
+        double cycles = 1.0 * cost.ticks / cost.packets;
+
         ds_put_format(ds, "%.1f ns (%.1f cycles) per packet each time that it "
-                      "enters or leaves, from %"PRIu64" sampled",
-                      (double) vmlat_clock_ns(ticks) / packets,
-                      (double) ticks / packets, packets);
+                      "enters or leaves, from %"PRIu64" sampled; %"PRIu64
+                      " interrupted bursts left out",
+                      cycles * 1e9 / vmlat_clock_hz(), cycles, cost.packets,
+                      cost.interrupted);
     }
 }
 

@@ -799,6 +799,8 @@ bed_end () {
     known="$known|Rx checksum offload is not supported"
     known="$known|(timeval|poll_loop|ovs_rcu[^|]*)\|WARN\|"
     known="$known|Dropped .* log messages"
+    # A packet that comes while its port is being added.
+    known="$known|ofproto_dpif_upcall.*xlate_key failed"
     bed_vswitchd_stop || status=1
     if grep -E '\|(WARN|ERR|EMER)\|' "$BED_DIR/ovs-vswitchd.log" |
        grep -vE "$known${1:+|$1}"; then
