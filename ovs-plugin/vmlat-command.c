@@ -313,14 +313,14 @@ vmlat_commands_init(void)
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         const struct vmlat_command *command = &commands[i];
         struct ds usage = DS_EMPTY_INITIALIZER;
+        const char *copy;
 
         /* Words are counted by parse_args(), whose messages are better.
          * unixctl keeps the pointer to the usage. */
         put_usage(command, &usage);
-        unixctl_command_register(command->name,
-                                 (usage.length
-                                  ? ds_steal_cstr(&usage) + 1 : ""),
-                                 0, INT_MAX, run_command,
+        copy = usage.length ? xstrdup(ds_cstr(&usage) + 1) : "";
+        ds_destroy(&usage);
+        unixctl_command_register(command->name, copy, 0, INT_MAX, run_command,
                                  CONST_CAST(void *, (const void *) command));
     }
 }
