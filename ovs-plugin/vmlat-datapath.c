@@ -860,7 +860,10 @@ vmlat_datapath_send(struct netdev *netdev, int qid,
         if (OVS_UNLIKELY(tx->calls > 1)) {
             vmlat_counter_add(&ps->tx_retries, tx->calls - 1);
         }
-    } else if (port->is_ring) {
+    } else if (port->is_ring
+               && (port->ethdev < 0
+                   || vmlat_dpdk_ethdev_is_hooked(port->ethdev))) {
+        /* The port did not get as far as its ring. */
         accepted = 0;
     } else {
         tx->ticks = vmlat_clock_now();

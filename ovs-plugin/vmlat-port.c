@@ -157,6 +157,19 @@ vmlat_port_n_unslotted(void)
     return n_unslotted;
 }
 
+const char *
+vmlat_port_why_not(const struct vmlat_port *port)
+{
+    return (!port->netdev
+            ? "the port is gone, its counts stay until vmlat/clear"
+            : port->why_not
+            ? port->why_not
+            : port->ethdev >= 0 && !vmlat_dpdk_ethdev_is_hooked(port->ethdev)
+            ? "the driver has replaced its burst functions: refused packets "
+              "count as sent"
+            : NULL);
+}
+
 enum vmlat_role
 vmlat_port_default_role(const struct vmlat_port *port)
 {

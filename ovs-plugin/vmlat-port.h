@@ -124,6 +124,10 @@ void vmlat_port_forget_gone(void) OVS_REQUIRES(vmlat_ports_mutex);
  * or another port had the same name. */
 unsigned int vmlat_port_n_unslotted(void) OVS_REQUIRES(vmlat_ports_mutex);
 
+/* Returns why 'port' is not measured, or not in full; NULL if it is. */
+const char *vmlat_port_why_not(const struct vmlat_port *)
+    OVS_REQUIRES(vmlat_ports_mutex);
+
 /* Sets the role of 'port', from what the database says about it. */
 void vmlat_port_set_role(struct vmlat_port *, enum vmlat_role);
 

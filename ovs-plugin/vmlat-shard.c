@@ -18,6 +18,7 @@
 #include "vmlat-shard.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -316,26 +317,85 @@ pair_find(const struct vmlat_shard *shard, uint64_t key, size_t *slot)
     }
 }
 
-static struct vmlat_pair *
-pair_create(struct vmlat_shard *shard, uint64_t key, size_t slot,
-            uint32_t epoch)
+/* Takes the pairs that have no samples of 'epoch' out of 'shard's table, to be
+ * used again.  They have been cleared and not come back since.  Takes some
+ * 100 us, but only when a thread is out of histograms, once after a clear. */
+static void
+pairs_recycle(struct vmlat_shard *shard, uint32_t epoch)
 {
-    struct vmlat_pair *pair;
+    struct vmlat_pair **kept;
+    size_t n_kept = 0;
+
+    /* There is room for all pairs behind those that are recycled already. */
+    kept = &shard->recycled[shard->n_recycled];
+    seq_begin(&shard->table_seq);
+    for (size_t i = 0; i < VMLAT_PAIR_TABLE; i++) {
+        struct vmlat_pair *pair;
+
+        atomic_read_relaxed(&shard->table[i], &pair);
+        if (pair) {
+            kept[n_kept++] = pair;
+            atomic_store_relaxed(&shard->table[i], NULL);
+        }
+    }
+    for (size_t i = 0; i < n_kept; i++) {
+        struct vmlat_pair *pair = kept[i];
+        uint32_t own;
+
+        atomic_read_relaxed(&pair->hist.epoch, &own);
+        if (own == epoch) {
+            size_t slot;
+
+            pair_find(shard, pair->key, &slot);
+            atomic_store_relaxed(&shard->table[slot], pair);
+        } else {
+            shard->recycled[shard->n_recycled++] = pair;
+        }
+    }
+    shard->last_pair = NULL;
+    seq_end(&shard->table_seq);
+}
+
+/* Returns an unused pair of 'shard', NULL if there is none. */
+static struct vmlat_pair *
+pair_take(struct vmlat_shard *shard, uint32_t epoch)
+{
+    struct vmlat_pair *pair = NULL;
     uint32_t head, tail, n;
 
     atomic_read_relaxed(&shard->spare_tail, &tail);
     atomic_read_explicit(&shard->spare_head, &head, memory_order_acquire);
-    if (head == tail) {
+    atomic_read_relaxed(&shard->n_pairs, &n);
+    if (shard->n_recycled) {
+        pair = shard->recycled[--shard->n_recycled];
+    } else if (head != tail && n < VMLAT_MAX_PAIRS) {
+        pair = shard->spares[tail % VMLAT_N_SPARES];
+        atomic_store_explicit(&shard->spare_tail, tail + 1,
+                              memory_order_release);
+        atomic_store_relaxed(&shard->n_pairs, n + 1);
+    } else if (shard->recycle_epoch != epoch) {
+        shard->recycle_epoch = epoch;
+        pairs_recycle(shard, epoch);
+        if (shard->n_recycled) {
+            pair = shard->recycled[--shard->n_recycled];
+        }
+    }
+    return pair;
+}
+
+static struct vmlat_pair *
+pair_create(struct vmlat_shard *shard, uint64_t key, uint32_t epoch)
+{
+    struct vmlat_pair *pair = pair_take(shard, epoch);
+    size_t slot;
+
+    if (!pair) {
         return NULL;
     }
-    pair = shard->spares[tail % VMLAT_N_SPARES];
-    atomic_store_explicit(&shard->spare_tail, tail + 1, memory_order_release);
-
     pair->key = key;
     vmlat_histogram_init(&pair->hist, epoch);
+    pair_find(shard, key, &slot);
     atomic_store_explicit(&shard->table[slot], pair, memory_order_release);
-    atomic_read_relaxed(&shard->n_pairs, &n);
-    atomic_store_relaxed(&shard->n_pairs, n + 1);
     return pair;
 }
 
@@ -345,11 +405,9 @@ vmlat_shard_pair(struct vmlat_shard *shard, uint64_t key, uint32_t epoch)
     struct vmlat_pair *pair = shard->last_pair;
 
     if (OVS_UNLIKELY(!pair || pair->key != key)) {
-        size_t slot;
-
-        pair = pair_find(shard, key, &slot);
+        pair = pair_find(shard, key, NULL);
         if (OVS_UNLIKELY(!pair)) {
-            pair = pair_create(shard, key, slot, epoch);
+            pair = pair_create(shard, key, epoch);
             if (!pair) {
                 return NULL;
             }
@@ -575,6 +633,31 @@ compare_keys(const void *a_, const void *b_)
     return *a < *b ? -1 : *a > *b;
 }
 
+/* Returns a number that changes whenever a shard's table is made anew, and
+ * waits while that is being done. */
+static uint64_t
+tables_seq(void)
+    OVS_REQUIRES(vmlat_shards_mutex)
+{
+    struct vmlat_shard *shard;
+    uint64_t sum = 0;
+
+    LIST_FOR_EACH (shard, node, &all_shards) {
+        uint32_t seq;
+
+        for (;;) {
+            atomic_read_explicit(&shard->table_seq, &seq,
+                                 memory_order_acquire);
+            if (!(seq & 1)) {
+                break;
+            }
+            sched_yield();
+        }
+        sum += seq;
+    }
+    return sum;
+}
+
 /* Returns the keys of all pairs of 'epoch', sorted, each once, in an array
  * that the caller must free, and their number in '*n'. */
 static uint64_t *
@@ -586,10 +669,10 @@ pair_keys(uint32_t epoch, size_t *n)
     uint64_t *keys = NULL;
 
     LIST_FOR_EACH (shard, node, &all_shards) {
-        uint32_t in_table;
+        uint32_t shard_n;
 
-        atomic_read_relaxed(&shard->n_pairs, &in_table);
-        for (size_t i = 0; in_table && i < VMLAT_PAIR_TABLE; i++) {
+        atomic_read_relaxed(&shard->n_pairs, &shard_n);
+        for (size_t i = 0; shard_n && i < VMLAT_PAIR_TABLE; i++) {
             struct vmlat_pair *pair;
             uint32_t own;
 
@@ -598,7 +681,6 @@ pair_keys(uint32_t epoch, size_t *n)
             if (!pair) {
                 continue;
             }
-            in_table--;
             atomic_read_relaxed(&pair->hist.epoch, &own);
             if (own == epoch) {
                 if (n_keys >= allocated) {
@@ -626,23 +708,35 @@ vmlat_pairs_read(vmlat_pair_cb *cb, void *aux)
     struct vmlat_snapshot *snapshot = xmalloc(sizeof *snapshot);
     uint32_t epoch = vmlat_epoch_get();
     struct vmlat_shard *shard;
-    uint64_t *keys;
+    uint64_t *keys = NULL;
+    uint64_t seq;
     size_t n;
 
     ovs_mutex_lock(&vmlat_shards_mutex);
-    keys = pair_keys(epoch, &n);
+    do {
+        free(keys);
+        seq = tables_seq();
+        keys = pair_keys(epoch, &n);
+        atomic_thread_fence(memory_order_acquire);
+    } while (tables_seq() != seq);
+
     for (size_t i = 0; i < n; i++) {
         uint16_t in = keys[i];
         uint16_t out = keys[i] >> 16;
 
-        vmlat_snapshot_init(snapshot);
-        LIST_FOR_EACH (shard, node, &all_shards) {
-            const struct vmlat_pair *pair = pair_find(shard, keys[i], NULL);
+        do {
+            seq = tables_seq();
+            vmlat_snapshot_init(snapshot);
+            LIST_FOR_EACH (shard, node, &all_shards) {
+                const struct vmlat_pair *pair
+                    = pair_find(shard, keys[i], NULL);
 
-            if (pair) {
-                vmlat_histogram_merge(snapshot, &pair->hist, epoch);
+                if (pair) {
+                    vmlat_histogram_merge(snapshot, &pair->hist, epoch);
+                }
             }
-        }
+            atomic_thread_fence(memory_order_acquire);
+        } while (tables_seq() != seq);
         if (snapshot->count && vmlat_port_from_slot(in)) {
             cb(vmlat_port_from_slot(in), vmlat_port_from_slot(out),
                keys[i] >> 32, snapshot, aux);

@@ -215,12 +215,16 @@ struct vmlat_shard {
     uint32_t cache_change;
     struct vmlat_cache_entry cache[VMLAT_CACHE_SIZE];
     struct vmlat_pair *last_pair;
+    struct vmlat_pair *recycled[VMLAT_MAX_PAIRS]; /* Unused ones again. */
+    uint32_t n_recycled;
+    uint32_t recycle_epoch;         /* When they were last looked for. */
 
     /* Written by the owner, read by any. */
     OVS_ALIGNED_VAR(CACHE_LINE_SIZE)
     ATOMIC(struct vmlat_port_stats *) ports[VMLAT_MAX_PORTS];
     ATOMIC(struct vmlat_pair *) table[VMLAT_PAIR_TABLE];
     atomic_uint32_t n_pairs;
+    atomic_uint32_t table_seq;      /* Odd: 'table' is being made anew. */
     struct vmlat_event_ring *events;
 
     /* What the module itself takes, sampled: one in VMLAT_COST_SAMPLE bursts

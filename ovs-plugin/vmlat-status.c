@@ -77,10 +77,7 @@ status_port(struct vmlat_view *view, const struct vmlat_port *port,
             struct vmlat_out *out)
     OVS_REQUIRES(vmlat_ports_mutex)
 {
-    const char *why_not = (!port->netdev
-                           ? "the port is gone, its counts stay until "
-                             "vmlat/clear"
-                           : port->why_not);
+    const char *why_not = vmlat_port_why_not(port);
     const char *sent = (port->is_ring
                         ? "; what the ring took"
                         : port->is_linux
