@@ -538,8 +538,8 @@ measure_run(struct vmlat_shard *shard, const struct vmlat_tx_run *run,
 /* If the 'n' packets at 'packets' are the next ones of 'burst', fills tx->runs
  * and returns true.
  *
- * The pointers tell: a packet of the burst that has ended cannot be back before
- * this thread receives again. */
+ * The pointers tell: a packet of the burst that has ended cannot come back
+ * before this thread receives again. */
 static inline bool
 scan_burst(struct vmlat_tx *tx, struct vmlat_burst *burst,
            struct dp_packet **packets, size_t n)

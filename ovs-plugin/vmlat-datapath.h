@@ -40,8 +40,9 @@ struct netdev_rxq;
 /* NULL if packets have room for a stamp, otherwise why not. */
 const char *vmlat_datapath_why_not(void);
 
-/* The calling thread is a PMD that keeps its clock in 's', as long as it lives:
- * it reads the time before each netdev_rxq_recv() and netdev_send() anyway. */
+/* The calling thread is a PMD that keeps its clock in 's', as long as it
+ * lives: it reads the time before each netdev_rxq_recv() and netdev_send()
+ * anyway. */
 struct pmd_perf_stats;
 void vmlat_datapath_set_perf(struct pmd_perf_stats *s);
 
