@@ -31,6 +31,8 @@
 #include "openvswitch/compiler.h"
 #include "openvswitch/vlog.h"
 #include "ovs-plugin/vmlat-datapath.h"
+#include "ovs-plugin/vmlat-shard.h"
+#include "ovs-rcu.h"
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(vmlat_dpdk);
@@ -50,6 +52,21 @@ BUILD_ASSERT_DECL((UINT64_C(1) << DEFAULT_BIT) == RTE_MBUF_F_LAST_FREE);
 
 uint16_t vmlat_stamp_ofs = DEFAULT_OFS;
 uint64_t vmlat_stamp_flag = UINT64_C(1) << DEFAULT_BIT;
+
+/* Changes the place of the stamp, while no thread looks at it. */
+static void
+move_stamp(uint16_t ofs, uint64_t flag)
+{
+    uint32_t active = vmlat_active_get();
+
+    atomic_store(&vmlat_active, 0u);
+    ovsrcu_synchronize();
+    vmlat_stamp_ofs = ofs;
+    vmlat_stamp_flag = flag;
+    if (ofs) {
+        atomic_store(&vmlat_active, active);
+    }
+}
 
 void
 vmlat_dpdk_up(void)
@@ -76,12 +93,11 @@ vmlat_dpdk_up(void)
         VLOG_ERR("DPDK has no room left for a stamp in its mbuf (%s): the "
                  "userspace datapath is not measured",
                  rte_strerror(rte_errno));
-        vmlat_stamp_ofs = 0;
-        vmlat_stamp_flag = 0;
-        return;
+        move_stamp(0, 0);
+    } else if (ofs != vmlat_stamp_ofs
+               || UINT64_C(1) << bit != vmlat_stamp_flag) {
+        move_stamp(ofs, UINT64_C(1) << bit);
     }
-    vmlat_stamp_ofs = ofs;
-    vmlat_stamp_flag = UINT64_C(1) << bit;
 }
 
 /* Burst functions of ethdevs.
