@@ -40,6 +40,12 @@ vmlat_dpdk_ethdev_is_hooked(int port_id OVS_UNUSED)
     return false;
 }
 
+bool
+vmlat_dpdk_ethdev_is_virtual(int port_id OVS_UNUSED)
+{
+    return false;
+}
+
 const char *
 vmlat_datapath_why_not(void)
 {

@@ -20,6 +20,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include <rte_bus.h>
+#include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -195,4 +197,17 @@ vmlat_dpdk_ethdev_is_hooked(int port_id)
     return (port_id >= 0 && port_id < MAX_ETHDEVS
             && rte_eth_fp_ops[port_id].rx_pkt_burst == hooks[port_id].rx
             && rte_eth_fp_ops[port_id].tx_pkt_burst == hooks[port_id].tx);
+}
+
+bool
+vmlat_dpdk_ethdev_is_virtual(int port_id)
+{
+    struct rte_eth_dev_info info;
+    const struct rte_bus *bus;
+
+    if (rte_eth_dev_info_get(port_id, &info) || !info.device) {
+        return false;
+    }
+    bus = rte_dev_bus(info.device);
+    return bus && !strcmp(rte_bus_name(bus), "vdev");
 }

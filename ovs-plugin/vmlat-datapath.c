@@ -626,8 +626,8 @@ scan_other(struct vmlat_tx *tx, struct dp_packet **packets, size_t n)
     }
 }
 
-/* Keeps the headers of the 'n' packets at 'packets', those in tx->runs, that
- * have been here for longer than 'min_ns' at the time 'now'. */
+/* Keeps the headers of those of the packets at 'packets', which are those in
+ * tx->runs, that have been here for longer than 'min_ns' at the time 'now'. */
 static void
 keep_headers(struct vmlat_tx *tx, struct dp_packet **packets, uint64_t now,
              uint64_t min_ns)
@@ -822,6 +822,8 @@ vmlat_datapath_send(struct netdev *netdev, int qid,
     if (OVS_LIKELY(active & VMLAT_EVENTS)) {
         if (OVS_LIKELY(port->is_vhost && !tx->is_copied)) {
             tx->packets = batch->packets;
+        } else if (port->is_slow) {
+            keep_headers(tx, batch->packets, UINT64_MAX, 0);
         } else {
             uint64_t min_ns;
 

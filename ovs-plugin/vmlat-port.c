@@ -226,6 +226,9 @@ port_set_how(struct vmlat_port *port, struct netdev *netdev)
     port->is_vhost = !strncmp(port->type, "dpdkvhost", 9);
     port->is_ring = (port->is_vhost
                      || (port->ethdev >= 0 && !port->why_not));
+    port->is_slow = (!port->is_ring
+                     || (port->ethdev >= 0
+                         && vmlat_dpdk_ethdev_is_virtual(port->ethdev)));
     if (port->ethdev >= 0 && port->why_not) {
         port->how = "netdev batch";
     }

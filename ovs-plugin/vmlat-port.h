@@ -70,6 +70,8 @@ struct vmlat_port {
     bool is_pmd;                    /* Polled by PMD threads. */
     bool is_ring;                   /* TX reports what the ring took. */
     bool is_vhost;                  /* Is vhost-user. */
+    bool is_slow;                   /* TX takes system calls: a little more
+                                     * work for each packet does no harm. */
     bool is_linux;                  /* TX may be lost without an error. */
     int ethdev;                     /* DPDK port id, or -1. */
     const char *how;                /* How measured, static string. */

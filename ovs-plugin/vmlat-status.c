@@ -300,14 +300,20 @@ put_event(struct vmlat_view *view, const struct vmlat_event *event,
     ds_put_format(ds, " q%"PRIu16" > ", event->rxq);
     vmlat_put_port(ds, out, out_vm);
     ds_put_cstr(ds, ": ");
-    put_event_packet(event, packet, ds);
-    ds_put_format(ds, ", %"PRIu32" bytes, %s, ", event->length,
-                  event->upcall ? "upcall" : "no upcall");
-    if (event->core >= 0) {
-        ds_put_format(ds, "core %"PRId16", ", event->core);
+    if (event->size) {
+        put_event_packet(event, packet, ds);
+        ds_put_format(ds, ", %"PRIu32" bytes", event->length);
+    } else {
+        ds_put_cstr(ds, "headers not kept, the send itself took the time");
     }
-    ds_put_format(ds, "place %"PRIu8"%s\n", event->place,
-                  event->copy ? ", a copy" : "");
+    ds_put_format(ds, ", %s", event->upcall ? "upcall" : "no upcall");
+    if (event->core >= 0) {
+        ds_put_format(ds, ", core %"PRId16, event->core);
+    }
+    if (event->size) {
+        ds_put_format(ds, ", place %"PRIu8, event->place);
+    }
+    ds_put_format(ds, "%s\n", event->copy ? ", a copy" : "");
 }
 
 static void
@@ -335,12 +341,20 @@ out_event(struct vmlat_view *view, const struct vmlat_event *event,
                                vmlat_direction_of(in_port, out_port))
                            : "-"));
     vmlat_out_string(out, ds_cstr(&text));
-    vmlat_out_integer(out, event->length);
+    if (event->size) {
+        vmlat_out_integer(out, event->length);
+    } else {
+        vmlat_out_none(out);
+    }
     vmlat_out_ns(out, vmlat_clock_ns(event->tx_ticks - event->rx_ticks));
     vmlat_out_boolean(out, event->upcall);
     vmlat_out_boolean(out, event->copy);
     vmlat_out_integer(out, event->core);
-    vmlat_out_integer(out, event->place);
+    if (event->size) {
+        vmlat_out_integer(out, event->place);
+    } else {
+        vmlat_out_none(out);
+    }
 
     ds_destroy(&time);
     ds_destroy(&text);
