@@ -304,7 +304,7 @@ put_event(struct vmlat_view *view, const struct vmlat_event *event,
         put_event_packet(event, packet, ds);
         ds_put_format(ds, ", %"PRIu32" bytes", event->length);
     } else {
-        ds_put_cstr(ds, "headers not kept, the send itself took the time");
+        ds_put_cstr(ds, "headers not kept");
     }
     ds_put_format(ds, ", %s", event->upcall ? "upcall" : "no upcall");
     if (event->core >= 0) {
