@@ -80,6 +80,14 @@ check-ovs-subset: all tests/atlocal
 check-ovs: all tests/atlocal
 	$(CHECK_OVS) $(TESTSUITEFLAGS)
 
+# OVS's own system-dpdk suite, the same way: root, and 4 minutes at most.
+check-ovs-dpdk: all tests/atlocal
+	@AUTOM4TE='$(AUTOM4TE)' $(SHELL) $(srcdir)/build-aux/check-ovs-dpdk \
+	    $(ovs_srcdir) $(ovs_builddir) $(abs_builddir)/vswitchd \
+	    tests/ovs-dpdk.dir $(TESTSUITEFLAGS)
+EXTRA_DIST += build-aux/check-ovs-dpdk tests/ovs-system-dpdk-testsuite.at
+.PHONY: check-ovs-dpdk
+
 # Units.
 noinst_PROGRAMS += tests/test-vmlat
 tests_test_vmlat_SOURCES = tests/test-vmlat.c
@@ -158,5 +166,5 @@ clean-tests:
 	for suite in $(TESTSUITE) $(SYSTEM_DPDK_TESTSUITE); do \
 	    test ! -f $$suite || $(SHELL) ./$$suite -C tests --clean; \
 	done
-	rm -rf tests/ovs.dir tests/fuzz.dir
+	rm -rf tests/ovs.dir tests/ovs-dpdk.dir tests/fuzz.dir
 .PHONY: clean-tests
