@@ -129,17 +129,27 @@ static struct {
 static inline uint16_t
 ethdev_rx(int port_id, void *queue, struct rte_mbuf **mbufs, uint16_t n)
 {
+    struct vmlat_shard *shard = vmlat_datapath_receiving();
+
     n = drivers[port_id].rx(queue, mbufs, n);
-    vmlat_datapath_given(n);
+    if (shard) {
+        shard->rx_taken = n;
+    }
     return n;
 }
 
 static inline uint16_t
 ethdev_tx(int port_id, void *queue, struct rte_mbuf **mbufs, uint16_t n)
 {
-    vmlat_datapath_offer((struct dp_packet **) mbufs, n);
+    struct vmlat_shard *shard = vmlat_datapath_sending();
+
+    if (shard) {
+        vmlat_datapath_offer(shard, (struct dp_packet **) mbufs, n);
+    }
     n = drivers[port_id].tx(queue, mbufs, n);
-    vmlat_datapath_taken(n);
+    if (shard) {
+        vmlat_datapath_taken(shard, n);
+    }
     return n;
 }
 

@@ -212,16 +212,6 @@ lookup_port(const void *netdev)
     return vmlat_port_lookup(netdev);
 }
 
-void
-vmlat_datapath_set_perf(struct pmd_perf_stats *s)
-{
-    struct vmlat_shard *shard = *vmlat_shard_ptr_get();
-
-    if (shard) {
-        shard->perf = s;
-    }
-}
-
 /* Returns the time in ticks, at the start of a netdev_rxq_recv() or
  * netdev_send(): PMD threads have just read it. */
 static inline uint64_t
@@ -362,6 +352,7 @@ vmlat_datapath_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
     error = recv(rx, batch, qfill);
     n = error ? 0 : dp_packet_batch_size(batch);
     taken = shard->rx_taken >= 0 ? shard->rx_taken : n;
+    shard->rx_taken = 0;
 
     if (!taken) {
         if (OVS_LIKELY(rxq)) {
@@ -408,16 +399,6 @@ vmlat_datapath_recv(struct netdev_rxq *rx, struct dp_packet_batch *batch,
         cost_add(shard, vmlat_clock_now() - before_stamps, taken);
     }
     return error;
-}
-
-void
-vmlat_datapath_given(unsigned int n)
-{
-    struct vmlat_shard *shard = *vmlat_shard_ptr_get();
-
-    if (shard) {
-        shard->rx_taken = n;
-    }
 }
 
 /* Ending. */
@@ -674,82 +655,63 @@ maybe_keep_headers(struct vmlat_tx *tx, struct dp_packet **packets,
 }
 
 void
-vmlat_datapath_offer(struct dp_packet **packets, unsigned int n)
+vmlat_datapath_rescan(struct vmlat_shard *shard, struct dp_packet **packets,
+                      unsigned int n)
 {
-    struct vmlat_shard *shard = *vmlat_shard_ptr_get();
-    struct vmlat_tx *tx;
+    struct vmlat_tx *tx = &shard->tx;
+    struct vmlat_tx_run all[VMLAT_MAX_BURST];
+    size_t n_all = tx->n_runs;
+    uint32_t epoch = vmlat_epoch_get();
 
-    if (!shard || !shard->tx.active) {
-        return;
+    memcpy(all, tx->runs, n_all * sizeof *all);
+    if (tx->is_copied) {
+        for (size_t i = 0; i < n_all; i++) {
+            tx->runs[i].n = 0;
+        }
+        for (size_t i = 0; i < n; i++) {
+            tx->runs[packets[i]->md.dp_hash % n_all].n++;
+        }
+    } else {
+        scan_dpdk(tx, packets, n);
     }
-    tx = &shard->tx;
-    if (!tx->ring_seen) {
-        tx->ring_seen = true;
-        tx->offered = n;
-        if (OVS_UNLIKELY(n != tx->n && n <= VMLAT_MAX_BURST)) {
-            /* The port has dropped some: see which are left. */
-            struct vmlat_tx_run all[VMLAT_MAX_BURST];
-            size_t n_all = tx->n_runs;
-            uint32_t epoch = vmlat_epoch_get();
+    for (size_t i = 0; i < n_all; i++) {
+        uint32_t left = 0;
 
-            memcpy(all, tx->runs, n_all * sizeof *all);
-            if (tx->is_copied) {
-                for (size_t i = 0; i < n_all; i++) {
-                    tx->runs[i].n = 0;
-                }
-                for (size_t i = 0; i < n; i++) {
-                    tx->runs[packets[i]->md.dp_hash % n_all].n++;
-                }
-            } else {
-                scan_dpdk(tx, packets, n);
+        for (size_t j = 0; j < tx->n_runs; j++) {
+            const struct vmlat_tx_run *run = &tx->runs[j];
+
+            if (run->tag == all[i].tag
+                && run->ticks == all[i].ticks) {
+                left += run->n;
             }
-            for (size_t i = 0; i < n_all; i++) {
-                uint32_t left = 0;
-
-                for (size_t j = 0; j < tx->n_runs; j++) {
-                    const struct vmlat_tx_run *run = &tx->runs[j];
-
-                    if (run->tag == all[i].tag
-                        && run->ticks == all[i].ticks) {
-                        left += run->n;
-                    }
-                }
-                for (size_t j = 0; j < i; j++) {
-                    /* Runs with the same stamp need not be adjacent. */
-                    if (all[j].tag == all[i].tag
-                        && all[j].ticks == all[i].ticks) {
-                        left -= MIN(left, all[j].n);
-                    }
-                }
-                if (all[i].tag && all[i].n > left) {
-                    count_fate(shard, all[i].tag, all[i].n - left,
-                               VMLAT_FATE_TX_DROPPED, epoch);
-                }
+        }
+        for (size_t j = 0; j < i; j++) {
+            /* Runs with the same stamp need not be adjacent. */
+            if (all[j].tag == all[i].tag
+                && all[j].ticks == all[i].ticks) {
+                left -= MIN(left, all[j].n);
             }
-            tx->rescanned = true;
+        }
+        if (all[i].tag && all[i].n > left) {
+            count_fate(shard, all[i].tag, all[i].n - left,
+                       VMLAT_FATE_TX_DROPPED, epoch);
         }
     }
-    tx->calls++;
+    tx->rescanned = true;
 }
 
 void
-vmlat_datapath_taken(unsigned int n)
+vmlat_datapath_keep(struct vmlat_shard *shard)
 {
-    struct vmlat_shard *shard = *vmlat_shard_ptr_get();
+    struct vmlat_tx *tx = &shard->tx;
 
-    if (shard && shard->tx.active) {
-        struct vmlat_tx *tx = &shard->tx;
+    if (!tx->kept) {
+        uint64_t min_ns;
 
-        tx->accepted += n;
-        tx->ticks = vmlat_clock_now();
-        if (tx->packets && !tx->kept) {
-            uint64_t min_ns;
-
-            /* The packets are still there: now it is known which of them are
-             * events. */
-            atomic_read_relaxed(&vmlat_min_ns, &min_ns);
-            maybe_keep_headers(tx, tx->packets, tx->ticks, min_ns);
-        }
+        /* The packets are still there: now it is known which of them are
+         * events. */
+        atomic_read_relaxed(&vmlat_min_ns, &min_ns);
+        maybe_keep_headers(tx, tx->packets, tx->ticks, min_ns);
     }
 }
 

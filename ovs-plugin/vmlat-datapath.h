@@ -31,6 +31,8 @@
 #include <stdint.h>
 
 #include "dpif.h"
+#include "vmlat-clock.h"
+#include "vmlat-shard.h"
 
 struct dp_packet;
 struct dp_packet_batch;
@@ -43,8 +45,15 @@ const char *vmlat_datapath_why_not(void);
 /* The calling thread is a PMD that keeps its clock in 's', as long as it
  * lives: it reads the time before each netdev_rxq_recv() and netdev_send()
  * anyway. */
-struct pmd_perf_stats;
-void vmlat_datapath_set_perf(struct pmd_perf_stats *s);
+static inline void
+vmlat_datapath_set_perf(struct pmd_perf_stats *s)
+{
+    struct vmlat_shard *shard = *vmlat_shard_ptr_get();
+
+    if (shard) {
+        shard->perf = s;
+    }
+}
 
 typedef int vmlat_recv_func(struct netdev_rxq *, struct dp_packet_batch *,
                             int *qfill);
@@ -66,13 +75,63 @@ void vmlat_datapath_freeing(struct dp_packet *packet);
 void vmlat_datapath_cloned(const struct dp_packet *packet,
                            struct dp_packet *clone);
 
-/* The ring that the netdev_send() in progress goes to is about to be offered
- * 'packets', or has taken the first 'n' of them. */
-void vmlat_datapath_offer(struct dp_packet **packets, unsigned int n);
-void vmlat_datapath_taken(unsigned int n);
+/* Returns the calling thread's shard if it is in a measured netdev_rxq_recv()
+ * and no ring has answered yet, otherwise NULL. */
+static inline struct vmlat_shard *
+vmlat_datapath_receiving(void)
+{
+    struct vmlat_shard *shard = *vmlat_shard_ptr_get();
 
-/* A ring has given 'n' packets to the netdev_rxq_recv() in progress. */
-void vmlat_datapath_given(unsigned int n);
+    return shard && shard->rx_taken < 0 ? shard : NULL;
+}
+
+/* Returns the calling thread's shard if it is in a measured netdev_send(),
+ * otherwise NULL. */
+static inline struct vmlat_shard *
+vmlat_datapath_sending(void)
+{
+    struct vmlat_shard *shard = *vmlat_shard_ptr_get();
+
+    return shard && shard->tx.active ? shard : NULL;
+}
+
+/* The port has dropped some packets, 'n' are left at 'packets'. */
+void vmlat_datapath_rescan(struct vmlat_shard *, struct dp_packet **packets,
+                           unsigned int n);
+
+/* The ring that the netdev_send() in progress goes to is about to be offered
+ * 'packets'. */
+static inline void
+vmlat_datapath_offer(struct vmlat_shard *shard, struct dp_packet **packets,
+                     unsigned int n)
+{
+    struct vmlat_tx *tx = &shard->tx;
+
+    if (!tx->ring_seen) {
+        tx->ring_seen = true;
+        tx->offered = n;
+        if (OVS_UNLIKELY(n != tx->n && n <= VMLAT_MAX_BURST)) {
+            vmlat_datapath_rescan(shard, packets, n);
+        }
+    }
+    tx->calls++;
+}
+
+/* Keeps the headers of packets that have become events. */
+void vmlat_datapath_keep(struct vmlat_shard *);
+
+/* The ring has taken the first 'n' packets of those offered last. */
+static inline void
+vmlat_datapath_taken(struct vmlat_shard *shard, unsigned int n)
+{
+    struct vmlat_tx *tx = &shard->tx;
+
+    tx->accepted += n;
+    tx->ticks = vmlat_clock_now();
+    if (tx->packets) {
+        vmlat_datapath_keep(shard);
+    }
+}
 
 /* Packets sent between these were made by OVS.  They nest. */
 void vmlat_datapath_execute_begin(void);

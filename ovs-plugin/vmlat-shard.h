@@ -209,7 +209,8 @@ struct vmlat_shard {
     struct vmlat_burst burst;
     struct vmlat_tx tx;
     struct pmd_perf_stats *perf;    /* If it is a PMD thread. */
-    int rx_taken;                   /* What the ring gave, -1 if unknown. */
+    int rx_taken;                   /* What the ring gave.  In a receive, -1
+                                     * if it has not been called. */
     int generating;                 /* Inside dpif_execute(), if > 0. */
     unsigned int sample;            /* Counts bursts: see 'cost_ticks'. */
     uint32_t cache_change;

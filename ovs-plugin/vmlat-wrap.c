@@ -275,22 +275,29 @@ __wrap_rte_vhost_dequeue_burst(int vid, uint16_t queue_id,
                                struct rte_mempool *mp, struct rte_mbuf **pkts,
                                uint16_t count)
 {
-    uint16_t n = __real_rte_vhost_dequeue_burst(vid, queue_id, mp, pkts,
-                                                count);
+    struct vmlat_shard *shard = vmlat_datapath_receiving();
 
-    vmlat_datapath_given(n);
-    return n;
+    if (!shard) {
+        return __real_rte_vhost_dequeue_burst(vid, queue_id, mp, pkts, count);
+    }
+    shard->rx_taken = __real_rte_vhost_dequeue_burst(vid, queue_id, mp, pkts,
+                                                     count);
+    return shard->rx_taken;
 }
 
 uint16_t
 __wrap_rte_vhost_enqueue_burst(int vid, uint16_t queue_id,
                                struct rte_mbuf **pkts, uint16_t count)
 {
+    struct vmlat_shard *shard = vmlat_datapath_sending();
     uint16_t n;
 
-    vmlat_datapath_offer((struct dp_packet **) pkts, count);
+    if (!shard) {
+        return __real_rte_vhost_enqueue_burst(vid, queue_id, pkts, count);
+    }
+    vmlat_datapath_offer(shard, (struct dp_packet **) pkts, count);
     n = __real_rte_vhost_enqueue_burst(vid, queue_id, pkts, count);
-    vmlat_datapath_taken(n);
+    vmlat_datapath_taken(shard, n);
     return n;
 }
 #endif /* DPDK_NETDEV */
