@@ -46,8 +46,8 @@ int vmlat_dpdk_hook_ethdev(struct netdev *netdev, const char **why_not);
  * vmlat put there. */
 bool vmlat_dpdk_ethdev_is_hooked(int port_id);
 
-/* Returns true if ethdev 'port_id' is a device of software (net_af_packet, ...)
- * rather than hardware. */
+/* Returns true if ethdev 'port_id' is a device of software, like
+ * net_af_packet, rather than hardware. */
 bool vmlat_dpdk_ethdev_is_virtual(int port_id);
 
 #endif /* vmlat-dpdk.h */
