@@ -319,8 +319,8 @@ pair_find(const struct vmlat_shard *shard, uint64_t key, size_t *slot)
 
 /* Takes the pairs that have no samples of 'epoch' out of 'shard's table, to be
  * used again.  They have been cleared and not come back since.  Goes through
- * the whole table, but only when a thread is out of histograms, and at most once
- * after each clear. */
+ * the whole table, but only when a thread is out of histograms, and at most
+ * once after each clear. */
 static void
 pairs_recycle(struct vmlat_shard *shard, uint32_t epoch)
 {
