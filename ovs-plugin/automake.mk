@@ -25,10 +25,22 @@ VMLAT_PLUGIN_SOURCES = \
 	ovs-plugin/vmlat-datapath.h \
 	ovs-plugin/vmlat-db.c \
 	ovs-plugin/vmlat-db.h \
+	ovs-plugin/vmlat-drops.c \
 	ovs-plugin/vmlat-event.c \
 	ovs-plugin/vmlat-event.h \
+	ovs-plugin/vmlat-events.c \
+	ovs-plugin/vmlat-flows.c \
+	ovs-plugin/vmlat-interval.c \
+	ovs-plugin/vmlat-interval.h \
+	ovs-plugin/vmlat-kernel.h \
 	ovs-plugin/vmlat-port.c \
 	ovs-plugin/vmlat-port.h \
+	ovs-plugin/vmlat-rtt-echo.c \
+	ovs-plugin/vmlat-rtt-echo.h \
+	ovs-plugin/vmlat-rtt-load.h \
+	ovs-plugin/vmlat-rtt-show.c \
+	ovs-plugin/vmlat-rtt.c \
+	ovs-plugin/vmlat-rtt.h \
 	ovs-plugin/vmlat-settings.c \
 	ovs-plugin/vmlat-settings.h \
 	ovs-plugin/vmlat-shard.c \
@@ -36,18 +48,45 @@ VMLAT_PLUGIN_SOURCES = \
 	ovs-plugin/vmlat-show.c \
 	ovs-plugin/vmlat-status.c \
 	ovs-plugin/vmlat-tables.h \
+	ovs-plugin/vmlat-upcalls.c \
 	ovs-plugin/vmlat-view.c \
 	ovs-plugin/vmlat-view.h \
+	ovs-plugin/vmlat-window.c \
+	ovs-plugin/vmlat-window.h \
 	ovs-plugin/vmlat-wrap.c \
 	ovs-plugin/vmlat.c \
 	ovs-plugin/vmlat.h
 VMLAT_FILES += $(VMLAT_PLUGIN_SOURCES)
 EXTRA_DIST += ovs-plugin/vmlat-wrap.def
 
+# The side of the module that loads BPF programs into the kernel, or a stub of
+# the same interface.
+VMLAT_KERNEL_SOURCES = \
+	ovs-plugin/vmlat-kernel-load.c \
+	ovs-plugin/vmlat-kernel-ports.c \
+	ovs-plugin/vmlat-kernel-private.h \
+	ovs-plugin/vmlat-kernel-read.c \
+	ovs-plugin/vmlat-kernel-symbols.c \
+	ovs-plugin/vmlat-kernel.c \
+	ovs-plugin/vmlat-rtt-load.c
+VMLAT_KERNEL_STUB_SOURCES = \
+	ovs-plugin/vmlat-kernel-stub.c \
+	ovs-plugin/vmlat-rtt-load-stub.c
+VMLAT_FILES += $(VMLAT_KERNEL_SOURCES) $(VMLAT_KERNEL_STUB_SOURCES)
+EXTRA_DIST += \
+	$(VMLAT_KERNEL_SOURCES) $(VMLAT_KERNEL_STUB_SOURCES) \
+	ovs-plugin/vmlat-kernel-points.def
+
 # Not in sbin_PROGRAMS: installing has to keep the daemon it replaces.
 noinst_PROGRAMS += vswitchd/ovs-vswitchd
 vswitchd_ovs_vswitchd_SOURCES = $(VMLAT_PLUGIN_SOURCES) $(VMLAT_DPDK_SOURCES)
-vswitchd_ovs_vswitchd_LDADD = $(OVS_VSWITCHD_OBJECTS) $(OVS_VSWITCHD_LDADD)
+if HAVE_BPF
+vswitchd_ovs_vswitchd_SOURCES += $(VMLAT_KERNEL_SOURCES)
+else
+vswitchd_ovs_vswitchd_SOURCES += $(VMLAT_KERNEL_STUB_SOURCES)
+endif
+vswitchd_ovs_vswitchd_LDADD = \
+	$(OVS_VSWITCHD_OBJECTS) $(OVS_VSWITCHD_LDADD) $(VMLAT_BPF_LIBS)
 vswitchd_ovs_vswitchd_LINK = \
 	$(OVS_LIBTOOL_LINK) $(OVS_LINK_FLAGS) $(LDFLAGS) \
 	$$(sed 's/^/-Wl,--wrap=/' vswitchd/wraps) -o $@

@@ -30,9 +30,23 @@
 #include "util.h"
 #include "vmlat.h"
 #include "vmlat-datapath.h"
+#include "vmlat-interval.h"
 #include "vmlat-port.h"
 #include "vmlat-settings.h"
 #include "vmlat-tables.h"
+
+/* How long interval= may be, ms. */
+#define MIN_INTERVAL 100
+#define MAX_INTERVAL 3600000
+
+/* How long timeout= may be, ms. */
+#define MAX_TIMEOUT 60000
+
+static const char *const sort_names[VMLAT_N_SORTS] = {
+#define VMLAT_SORT(ID, NAME) NAME,
+    VMLAT_SORTS
+#undef VMLAT_SORT
+};
 
 /* The table. */
 
@@ -42,6 +56,32 @@ static const struct vmlat_command commands[] = {
     VMLAT_COMMANDS
 #undef VMLAT_COMMAND
 };
+
+/* Arguments beside words and filters.  For -f see parse_option(). */
+#define VMLAT_SORT(ID, NAME) "|" NAME
+static const struct option_desc {
+    const char *name;           /* "--stages", or "sort" with a value. */
+    const char *value;          /* NULL if it has none. */
+    uint32_t takes;             /* A command that takes any of these takes
+                                 * it. */
+    const char *help;
+} options[] = {
+    { "interval", "SECONDS", VMLAT_WINDOW_ANY,
+      "answer after that time, 0.1 to 3600, and show it alone" },
+    { "sort", &VMLAT_SORTS[1], VMLAT_TAKES_SORT,
+      "what the first ones have most of; packets unless given" },
+    { "timeout", "MS", VMLAT_TAKES_TIMEOUT,
+      "without a reply after that time an echo is lost, 1 to 60000" },
+    { "--stages", NULL, VMLAT_TAKES_STAGES,
+      "show the stages of the kernel datapath, too" },
+    { "--stacks", NULL, VMLAT_TAKES_STACKS,
+      "show kernel stacks, too" },
+    { "--pretty", NULL, VMLAT_TAKES_FORMAT,
+      "indent JSON" },
+    { "--no-headings", NULL, VMLAT_TAKES_FORMAT,
+      "leave the headings out" },
+};
+#undef VMLAT_SORT
 
 /* Lists keys of filters. */
 struct key_list {
@@ -76,21 +116,68 @@ key_bit(const char *name)
     return 0;
 }
 
+/* Lists one argument, the name of which is 'name', with 'separator' before its
+ * 'value', both of which may be "". */
+static void
+list_arg(const struct key_list *list, const char *name, const char *separator,
+         const char *value, const char *help)
+{
+    if (list->explain) {
+        char *arg = xasprintf("%s%s%s", name, separator, value);
+
+        ds_put_format(list->ds, "  %-24s %s\n", arg, help);
+        free(arg);
+    } else {
+        ds_put_format(list->ds, " [%s%s%s]", name, separator, value);
+    }
+}
+
+/* Returns what a command takes that takes the option 'name'. */
+static uint32_t
+option_takes(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+        if (!strcmp(options[i].name, name)) {
+            return options[i].takes;
+        }
+    }
+    OVS_NOT_REACHED();
+}
+
 static void
 list_key(const char *name, const char *value, const char *help, void *list_)
 {
     struct key_list *list = list_;
 
-    if (!(key_bit(name) & list->takes)) {
-        return;
+    if (key_bit(name) & list->takes) {
+        list_arg(list, name, "=", value, help);
     }
-    if (list->explain) {
-        char *arg = xasprintf("%s=%s", name, value);
+}
 
-        ds_put_format(list->ds, "  %-24s %s\n", arg, help);
-        free(arg);
+/* Lists filters and options in the order in which help has them, -f and its
+ * like only if 'formats'. */
+static void
+list_args(struct key_list *list, bool formats)
+{
+    vmlat_filter_for_each_key(list_key, list);
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+        const struct option_desc *option = &options[i];
+
+        if (option->takes == VMLAT_TAKES_FORMAT && !formats) {
+            continue;
+        }
+        if (option->takes & list->takes) {
+            list_arg(list, option->name, option->value ? "=" : "",
+                     option->value ? option->value : "", option->help);
+        }
+    }
+    if (!formats || !(list->takes & VMLAT_TAKES_FORMAT)) {
+        return;
+    } else if (list->explain) {
+        list_arg(list, "-f, --format", "=", "FORMAT",
+                 "table, json, csv, html or list");
     } else {
-        ds_put_format(list->ds, " [%s=%s]", name, value);
+        list_arg(list, "-f", " ", "table|json|csv|html|list", NULL);
     }
 }
 
@@ -103,7 +190,7 @@ put_usage(const struct vmlat_command *command, struct ds *ds)
     if (command->words[0]) {
         ds_put_format(ds, " %s", command->words);
     }
-    vmlat_filter_for_each_key(list_key, &list);
+    list_args(&list, false);
     if (command->takes & VMLAT_TAKES_FORMAT) {
         ds_put_cstr(ds, " [-f FORMAT]");
     }
@@ -150,16 +237,38 @@ parse_format(struct vmlat_args *args, const char *name)
                      "list", name);
 }
 
+/* Returns the message that there is no option 'name', or that none is taken
+ * by 'command'. */
+static char *
+refuse_option(const struct vmlat_command *command, const char *name)
+{
+    struct ds ds = DS_EMPTY_INITIALIZER;
+
+    ds_put_format(&ds, "%s: ", name);
+    if (!(command->takes & VMLAT_TAKES_FORMAT)) {
+        ds_put_cstr(&ds, "this command takes no options");
+        return ds_steal_cstr(&ds);
+    }
+    ds_put_cstr(&ds, "unknown option; there are -f FORMAT");
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+        if (options[i].name[0] == '-' && options[i].takes & command->takes) {
+            ds_put_format(&ds, ", %s", options[i].name);
+        }
+    }
+    return ds_steal_cstr(&ds);
+}
+
 /* Parses the option 'argv[0]'.  Sets '*n' to the number of elements of 'argv',
  * which has 'argc' of them, that it consists of. */
 static char *
 parse_option(struct vmlat_args *args, int argc, const char *argv[], int *n)
 {
+    uint32_t takes = args->command->takes;
     const char *option = argv[0];
 
     *n = 1;
-    if (!(args->command->takes & VMLAT_TAKES_FORMAT)) {
-        return xasprintf("%s: this command takes no options", option);
+    if (!(takes & VMLAT_TAKES_FORMAT)) {
+        return refuse_option(args->command, option);
     } else if (!strcmp(option, "-f") || !strcmp(option, "--format")) {
         if (argc < 2) {
             return xasprintf("%s: a format has to follow: table, json, csv, "
@@ -175,18 +284,75 @@ parse_option(struct vmlat_args *args, int argc, const char *argv[], int *n)
         args->style.json_flags |= JSSF_PRETTY;
     } else if (!strcmp(option, "--no-headings")) {
         args->style.headings = false;
+    } else if (!strcmp(option, "--stages") && takes & VMLAT_TAKES_STAGES) {
+        args->stages = true;
+    } else if (!strcmp(option, "--stacks") && takes & VMLAT_TAKES_STACKS) {
+        args->stacks = true;
     } else {
-        return xasprintf("%s: unknown option; there are -f FORMAT, --pretty "
-                         "and --no-headings", option);
+        return refuse_option(args->command, option);
     }
     return NULL;
 }
 
-/* Returns the message that says that 'command' does not take the filter 'arg',
- * of which 'bit' is set, and which commands do. */
+/* Parses the value of interval=. */
 static char *
-refuse_filter(const struct vmlat_command *command, const char *arg,
-              uint32_t bit)
+parse_interval(struct vmlat_args *args, const char *value)
+{
+    static const char digits[] = "0123456789";
+    size_t n_int = strspn(value, digits);
+    const char *fraction = value + n_int;
+    size_t n_fraction = 0;
+    unsigned int ms = 0;
+
+    if (*fraction == '.') {
+        fraction++;
+        n_fraction = strspn(fraction, digits);
+    }
+    if (!fraction[n_fraction] && n_int && n_int <= 4 && n_fraction <= 3) {
+        for (size_t i = 0; i < n_int; i++) {
+            ms = ms * 10 + (value[i] - '0');
+        }
+        for (size_t i = 0; i < 3; i++) {
+            ms = ms * 10 + (i < n_fraction ? fraction[i] - '0' : 0);
+        }
+        if (ms >= MIN_INTERVAL && ms <= MAX_INTERVAL) {
+            args->interval_ms = ms;
+            return NULL;
+        }
+    }
+    return xstrdup("not a number of seconds from 0.1 to 3600, with up to 3 "
+                   "decimals");
+}
+
+static char *
+parse_timeout(struct vmlat_args *args, const char *value)
+{
+    if (value[strspn(value, "0123456789")]
+        || !str_to_uint(value, 10, &args->timeout_ms)
+        || !args->timeout_ms || args->timeout_ms > MAX_TIMEOUT) {
+        return xasprintf("not a number of milliseconds from 1 to %d",
+                         MAX_TIMEOUT);
+    }
+    return NULL;
+}
+
+static char *
+parse_sort(struct vmlat_args *args, const char *value)
+{
+    for (size_t i = 0; i < VMLAT_N_SORTS; i++) {
+        if (!strcmp(value, sort_names[i])) {
+            args->sort = i;
+            return NULL;
+        }
+    }
+    return xstrdup("not one of packets, p99, max");
+}
+
+/* Returns the message that says that 'command' does not take 'arg', a filter
+ * or option of which 'bits' are set, and which commands do. */
+static char *
+refuse_arg(const struct vmlat_command *command, const char *arg,
+           uint32_t bits)
 {
     struct ds ds = DS_EMPTY_INITIALIZER;
     const char *separator = "";
@@ -194,16 +360,57 @@ refuse_filter(const struct vmlat_command *command, const char *arg,
     ds_put_format(&ds, "%s: %.*s= is not for this command, give it to ",
                   arg, (int) strcspn(arg, "="), arg);
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-        if (commands[i].takes & bit) {
+        if (commands[i].takes & bits) {
             ds_put_format(&ds, "%s%s", separator, commands[i].name);
             separator = " or ";
         }
     }
-    if (bit & VMLAT_FILTER_PACKET
+    if (bits & VMLAT_FILTER_PACKET
         && command->takes & (VMLAT_FILTER_PORT | VMLAT_FILTER_DIRECTION)) {
         ds_put_cstr(&ds, " (what is shown here has been added up already)");
     }
     return ds_steal_cstr(&ds);
+}
+
+/* Parses 'arg' if it is an option of the form NAME=VALUE.  Sets '*recognised'
+ * to whether it is. */
+static char *
+parse_value_option(struct vmlat_args *args, const char *arg, bool *recognised)
+{
+    static const struct {
+        const char *name;
+        char *(*parse)(struct vmlat_args *, const char *value);
+    } parsers[] = {
+        { "interval", parse_interval },
+        { "sort", parse_sort },
+        { "timeout", parse_timeout },
+    };
+
+    *recognised = false;
+    for (size_t i = 0; i < ARRAY_SIZE(parsers); i++) {
+        size_t n = strlen(parsers[i].name);
+        char *error, *message;
+        uint32_t bit;
+
+        if (strncmp(arg, parsers[i].name, n) || arg[n] != '=') {
+            continue;
+        }
+        *recognised = true;
+        bit = option_takes(parsers[i].name);
+        if (!(args->command->takes & bit)) {
+            return refuse_arg(args->command, arg, bit);
+        }
+        if (args->values & (1u << i)) {
+            return xasprintf("%s: %s was given before", arg,
+                             parsers[i].name);
+        }
+        args->values |= 1u << i;
+        error = parsers[i].parse(args, arg + n + 1);
+        message = error ? xasprintf("%s: %s", arg, error) : NULL;
+        free(error);
+        return message;
+    }
+    return NULL;
 }
 
 static bool
@@ -226,11 +433,15 @@ parse_arg(struct vmlat_args *args, const char *arg)
     bool recognised;
     char *error;
 
+    error = parse_value_option(args, arg, &recognised);
+    if (recognised) {
+        return error;
+    }
     error = vmlat_filter_parse_arg(&args->filter, arg, &recognised);
     if (recognised) {
         keys ^= args->filter.keys;
         if (!error && keys & ~command->takes) {
-            return refuse_filter(command, arg, keys);
+            return refuse_arg(command, arg, keys);
         }
         return error;
     } else if (error && !(command->max_words && port_exists(arg))) {
@@ -247,6 +458,24 @@ parse_arg(struct vmlat_args *args, const char *arg)
         return ds_steal_cstr(&ds);
     }
     args->words[args->n_words++] = arg;
+    return NULL;
+}
+
+/* See vmlat-command.h. */
+char *
+vmlat_args_number(const struct vmlat_args *args, const char *what, size_t *n)
+{
+    const char *word = args->n_words ? args->words[0] : NULL;
+    unsigned int value;
+
+    if (word) {
+        if (word[strspn(word, "0123456789")]
+            || !str_to_uint(word, 10, &value) || !value) {
+            return xasprintf("\"%s\" is not a number of %s, which is 1 or "
+                             "more", word, what);
+        }
+        *n = value;
+    }
     return NULL;
 }
 
@@ -278,6 +507,23 @@ parse_args(const struct vmlat_command *command, int argc, const char *argv[],
     return error;
 }
 
+void
+vmlat_command_reply(struct unixctl_conn *conn,
+                    const struct vmlat_command *command, const char *error,
+                    const char *reply)
+{
+    if (error) {
+        struct ds line = DS_EMPTY_INITIALIZER;
+
+        ds_put_format(&line, "%s: ", command->name);
+        vmlat_put_clean(&line, error);
+        unixctl_command_reply_error(conn, ds_cstr(&line));
+        ds_destroy(&line);
+    } else {
+        unixctl_command_reply(conn, reply);
+    }
+}
+
 static void
 run_command(struct unixctl_conn *conn, int argc, const char *argv[],
             void *command_)
@@ -288,20 +534,29 @@ run_command(struct unixctl_conn *conn, int argc, const char *argv[],
     char *error;
 
     error = parse_args(command, argc, argv, &args);
+    args.check_only = args.interval_ms > 0;
     if (!error) {
         error = command->run(&args, &reply);
     }
-    if (error) {
-        struct ds line = DS_EMPTY_INITIALIZER;
-
-        ds_put_format(&line, "%s: ", command->name);
-        vmlat_put_clean(&line, error);
-        unixctl_command_reply_error(conn, ds_cstr(&line));
-        ds_destroy(&line);
-        free(error);
-    } else {
-        unixctl_command_reply(conn, ds_cstr(&reply));
+    if (!error && args.interval_ms) {
+        error = vmlat_interval_begin(conn, &args);
+        if (!error) {
+            goto exit;          /* Replies later. */
+        }
+    } else if (!error && command->run == vmlat_command_start) {
+        if (vmlat_start_pending()) {
+            error = vmlat_interval_await_start(conn, &args, &reply);
+            if (!error) {
+                goto exit;
+            }
+        } else {
+            error = vmlat_interval_start_result(&reply);
+        }
     }
+    vmlat_command_reply(conn, command, error, ds_cstr(&reply));
+    free(error);
+
+exit:
     ds_destroy(&reply);
     vmlat_filter_destroy(&args.filter);
 }
@@ -425,7 +680,8 @@ put_time(struct ds *ds, long long int when)
     free(s);
 }
 
-/* Appends one line, without its end, about what the counts are of. */
+/* Appends one line, without its end, about what the counts are of: for
+ * vmlat_put_scope() and where there are no intervals. */
 void
 vmlat_put_state(struct ds *ds)
 {
@@ -454,6 +710,16 @@ vmlat_put_state(struct ds *ds)
         } else {
             ds_put_cstr(ds, "none");
         }
+    }
+}
+
+void
+vmlat_put_scope(struct ds *ds, const struct vmlat_args *args)
+{
+    vmlat_put_state(ds);
+    if (args->base) {
+        ds_put_cstr(ds, "; interval: ");
+        vmlat_base_format(args->base, ds);
     }
 }
 
@@ -488,8 +754,7 @@ vmlat_out_caption(struct vmlat_out *out, const char *caption)
 }
 
 /* Adds columns.  'machine' are their headings for programs, with spaces in
- * between; 'people' are those for people, as many of them, or NULL if they are
- * the same. */
+ * between; 'people' are those for people, or NULL if they are the same. */
 void
 vmlat_out_columns(struct vmlat_out *out, const char *machine,
                   const char *people)
@@ -600,6 +865,13 @@ vmlat_out_boolean(struct vmlat_out *out, bool value)
     }
 }
 
+/* For programs that read JSON.  In other formats it is JSON in text. */
+void
+vmlat_out_json(struct vmlat_out *out, struct json *json)
+{
+    table_add_cell(&out->table)->json = json;
+}
+
 /* The commands that change something. */
 
 /* Starts measuring. */
@@ -618,7 +890,7 @@ vmlat_command_start(const struct vmlat_args *args, struct ds *reply)
     /* The setting is in microseconds with decimals, kept in ns; starting makes
      * it count. */
     if (args->filter.keys & VMLAT_FILTER_MIN_US
-        && !vmlat_datapath_why_not()) {
+        && (!vmlat_datapath_why_not() || vmlat_kernel_is_supported())) {
         vmlat_setting_override(VMLAT_SET_MIN_US, min_ns);
     }
     error = vmlat_start(filter.keys ? &filter : NULL);
@@ -669,7 +941,7 @@ vmlat_command_clear(const struct vmlat_args *args OVS_UNUSED,
 static void
 explain_table(struct ds *ds, const char *name, const char *meaning)
 {
-    ds_put_format(ds, "  %-14s %s\n", name, meaning);
+    ds_put_format(ds, "  %-18s %s\n", name, meaning);
 }
 
 /* Appends all there is to say about 'command'. */
@@ -685,13 +957,7 @@ explain(const struct vmlat_command *command, struct ds *ds)
     if (command->takes) {
         ds_put_cstr(ds, "\nArguments, in any order:\n");
     }
-    vmlat_filter_for_each_key(list_key, &list);
-    if (command->takes & VMLAT_TAKES_FORMAT) {
-        ds_put_cstr(ds, "  -f, --format=FORMAT      "
-                        "table, json, csv, html or list\n"
-                        "  --pretty                 indent JSON\n"
-                        "  --no-headings            leave the headings out\n");
-    }
+    list_args(&list, true);
     if (command->run == vmlat_command_show
         || command->run == vmlat_command_histogram) {
         ds_put_cstr(ds, "\nSegments:\n");
@@ -744,11 +1010,7 @@ vmlat_command_help(const struct vmlat_args *args, struct ds *reply)
                           : command->words, command->help);
             continue;
         }
-        vmlat_filter_for_each_key(list_key, &list);
-        if (command->takes & VMLAT_TAKES_FORMAT) {
-            ds_put_cstr(&takes, " [-f table|json|csv|html|list] [--pretty] "
-                                "[--no-headings]");
-        }
+        list_args(&list, true);
         vmlat_out_row(&out);
         vmlat_out_string(&out, command->name);
         vmlat_out_string(&out, command->words);

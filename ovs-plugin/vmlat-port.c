@@ -28,12 +28,14 @@
 #include "openvswitch/vlog.h"
 #include "ovs-rcu.h"
 #include "util.h"
+#include "vmlat-kernel.h"
 #include "vmlat-shard.h"
 
 VLOG_DEFINE_THIS_MODULE(vmlat_port);
 
 struct ovs_mutex vmlat_ports_mutex = OVS_MUTEX_INITIALIZER;
 atomic_uint32_t vmlat_ports_change = 1;
+atomic_uint32_t vmlat_ports_found = 1;
 
 static ATOMIC(struct vmlat_port *) slots[VMLAT_MAX_PORTS];
 static struct shash ports_by_name OVS_GUARDED_BY(vmlat_ports_mutex)
@@ -157,13 +159,23 @@ vmlat_port_n_unslotted(void)
     return n_unslotted;
 }
 
+/* Returns true if no datapath has 'port' any more. */
+static bool
+port_is_gone(const struct vmlat_port *port)
+    OVS_REQUIRES(vmlat_ports_mutex)
+{
+    return port->is_kernel ? !port->is_present : !port->netdev;
+}
+
 const char *
 vmlat_port_why_not(const struct vmlat_port *port)
 {
-    return (!port->netdev
+    return (port_is_gone(port)
             ? "the port is gone, its counts stay until vmlat/clear"
             : port->why_not
             ? port->why_not
+            : port->is_kernel
+            ? vmlat_kernel_why_not()
             : port->ethdev >= 0 && !vmlat_dpdk_ethdev_is_hooked(port->ethdev)
             ? "the driver has replaced its burst functions: refused packets "
               "count as sent"
@@ -173,6 +185,9 @@ vmlat_port_why_not(const struct vmlat_port *port)
 enum vmlat_role
 vmlat_port_default_role(const struct vmlat_port *port)
 {
+    if (port->is_kernel && port->is_tap) {
+        return VMLAT_ROLE_VM;
+    }
     for (size_t i = 0; i < ARRAY_SIZE(port_types); i++) {
         if (!strcmp(port->type, port_types[i].type)) {
             return port_types[i].role;
@@ -238,8 +253,16 @@ port_set_how(struct vmlat_port *port, struct netdev *netdev)
     }
 }
 
+static void
+ports_found(void)
+{
+    uint32_t n;
+
+    atomic_add(&vmlat_ports_found, 1, &n);
+}
+
 static struct vmlat_port *
-port_create(struct netdev *netdev)
+port_create(const char *name, const char *type)
     OVS_REQUIRES(vmlat_ports_mutex)
 {
     for (size_t i = 1; i < VMLAT_MAX_PORTS; i++) {
@@ -247,9 +270,10 @@ port_create(struct netdev *netdev)
             struct vmlat_port *port = xzalloc(sizeof *port);
 
             port->slot = i;
-            port->name = xstrdup(netdev_get_name(netdev));
-            port->type = xstrdup(netdev_get_type(netdev));
+            port->name = xstrdup(name);
+            port->type = xstrdup(type);
             port->role = vmlat_port_default_role(port);
+            port->ethdev = -1;
             port->epoch = vmlat_epoch_get();
             vmlat_shards_add_port(i);
             atomic_store_explicit(&slots[i], port, memory_order_release);
@@ -257,7 +281,59 @@ port_create(struct netdev *netdev)
             return port;
         }
     }
+    n_unslotted++;
+    VLOG_WARN("%s: not measured, %d ports are known already (vmlat/clear "
+              "forgets those that are gone)", name, VMLAT_MAX_PORTS - 1);
     return NULL;
+}
+
+static void
+port_set_type(struct vmlat_port *port, const char *type)
+{
+    if (strcmp(port->type, type)) {
+        free(port->type);
+        port->type = xstrdup(type);
+    }
+    port->role = vmlat_port_default_role(port);
+}
+
+struct vmlat_port *
+vmlat_port_kernel_found(const char *name, const char *type, uint32_t ifindex,
+                        bool is_tap)
+{
+    struct vmlat_port *port = vmlat_port_from_name(name);
+
+    if (port && port->netdev) {
+        return NULL;
+    }
+    if (!port) {
+        port = port_create(name, type);
+        if (!port) {
+            return NULL;
+        }
+    }
+    if (!port->is_kernel || !port->is_present || port->is_tap != is_tap
+        || strcmp(port->type, type)) {
+        port->is_kernel = port->is_present = true;
+        port->is_tap = is_tap;
+        port->is_pmd = port->is_ring = port->is_vhost = false;
+        port->is_slow = port->is_linux = false;
+        port->ethdev = -1;
+        port_set_type(port, type);
+        ports_found();
+    }
+    port->ifindex = ifindex;
+    port->how = ifindex ? "BPF" : "none";
+    port->why_not = (ifindex ? NULL
+                     : "its device is in another network namespace");
+    return port;
+}
+
+void
+vmlat_port_kernel_gone(struct vmlat_port *port)
+{
+    port->is_present = false;
+    port->ifindex = 0;
 }
 
 void
@@ -270,12 +346,8 @@ vmlat_port_rxq_opened(struct netdev_rxq *rx)
     ovs_mutex_lock(&vmlat_ports_mutex);
     port = vmlat_port_from_name(netdev_get_name(netdev));
     if (!port) {
-        port = port_create(netdev);
+        port = port_create(netdev_get_name(netdev), netdev_get_type(netdev));
         if (!port) {
-            n_unslotted++;
-            VLOG_WARN("%s: not measured, %d ports are known already "
-                      "(vmlat/clear forgets those that are gone)",
-                      netdev_get_name(netdev), VMLAT_MAX_PORTS - 1);
             goto out;
         }
     }
@@ -283,7 +355,8 @@ vmlat_port_rxq_opened(struct netdev_rxq *rx)
         goto out;
     }
 
-    if (port->netdev && port->netdev != netdev) {
+    if ((port->netdev && port->netdev != netdev)
+        || (port->is_kernel && port->is_present)) {
         /* Another datapath has a port of that name already. */
         n_unslotted++;
         VLOG_WARN("%s: not measured, another port has that name",
@@ -291,11 +364,9 @@ vmlat_port_rxq_opened(struct netdev_rxq *rx)
         goto out;
     }
     if (!port->netdev) {
-        if (strcmp(port->type, netdev_get_type(netdev))) {
-            free(port->type);
-            port->type = xstrdup(netdev_get_type(netdev));
-            port->role = vmlat_port_default_role(port);
-        }
+        port->is_kernel = false;
+        port_set_type(port, netdev_get_type(netdev));
+        ports_found();
         port->netdev = netdev;
         object_insert(netdev, port);
     }
@@ -369,7 +440,7 @@ vmlat_port_forget_gone(void)
     for (size_t i = 1; i < VMLAT_MAX_PORTS; i++) {
         struct vmlat_port *port = vmlat_port_from_slot(i);
 
-        if (port && !port->netdev) {
+        if (port && port_is_gone(port)) {
             atomic_store_explicit(&slots[i], NULL, memory_order_release);
             shash_find_and_delete(&ports_by_name, port->name);
             ovsrcu_postpone(port_free, port);

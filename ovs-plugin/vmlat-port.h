@@ -17,12 +17,13 @@
 #ifndef VMLAT_PORT_H
 #define VMLAT_PORT_H 1
 
-/* The ports of userspace datapaths, and their receive queues.
+/* The ports of datapaths, and the receive queues of userspace datapaths.
  *
- * A port is known by its name.  It is here from when the datapath opens its
- * first receive queue; when the datapath closes the last one it is 'gone', but
- * stays, with its counts, until vmlat/clear.  A port of the same name that
- * comes back takes up its place. */
+ * A port is known by its name.  In a userspace datapath, it is here from when
+ * the datapath opens its first receive queue to when it closes the last one;
+ * in the kernel's, as long as vmlat-kernel.c finds it there.  Then it is
+ * 'gone', but stays, with its counts, until vmlat/clear.  A port of the same
+ * name that comes back takes up its place. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -78,6 +79,12 @@ struct vmlat_port {
     const char *why_not;            /* NULL, or why not, static string. */
     uint32_t epoch;                 /* In which it took its slot. */
 
+    /* Of the kernel's datapath. */
+    bool is_kernel;
+    bool is_present;                /* Not gone. */
+    bool is_tap;                    /* Is a tap device. */
+    uint32_t ifindex;               /* 0 if not in our network namespace. */
+
     /* Protected by vmlat_ports_mutex. */
     const struct netdev *netdev;    /* NULL if gone. */
     int n_open;                     /* Receive queues open. */
@@ -94,6 +101,20 @@ extern struct ovs_mutex vmlat_ports_mutex;
  * datapath; no thread polls 'rx' or sends to its netdev at that time. */
 void vmlat_port_rxq_opened(struct netdev_rxq *rx);
 void vmlat_port_rxq_closing(struct netdev_rxq *rx);
+
+/* A datapath of the kernel has a port 'name', whose device has number
+ * 'ifindex'.  Returns the port, NULL if there is no room for it or a userspace
+ * datapath has one of that name. */
+struct vmlat_port *vmlat_port_kernel_found(const char *name, const char *type,
+                                           uint32_t ifindex, bool is_tap)
+    OVS_REQUIRES(vmlat_ports_mutex);
+
+/* It has this port no more. */
+void vmlat_port_kernel_gone(struct vmlat_port *)
+    OVS_REQUIRES(vmlat_ports_mutex);
+
+/* Changes whenever there is a new port, or one has come back. */
+extern atomic_uint32_t vmlat_ports_found;
 
 /* Changes whenever a netdev or receive queue that may have been looked up goes
  * away. */
@@ -122,7 +143,7 @@ void vmlat_port_for_each(void (*cb)(struct vmlat_port *, void *aux),
 /* Forgets the ports that are gone. */
 void vmlat_port_forget_gone(void) OVS_REQUIRES(vmlat_ports_mutex);
 
-/* Number of receive queues that are not measured, since all slots were in use
+/* Number of receive queues and kernel ports that are not measured, since all slots were in use
  * or another port had the same name. */
 unsigned int vmlat_port_n_unslotted(void) OVS_REQUIRES(vmlat_ports_mutex);
 

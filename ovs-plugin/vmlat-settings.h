@@ -41,7 +41,14 @@ struct smap;
     VMLAT_SETTING_NUM(MAX_HISTOGRAMS, "vmlat-max-histograms", 8192, 1,        \
                       65536, 1,                                               \
                       "histograms at most, 8.4 kB each, one per thread, "     \
-                      "pair of ports and segment")
+                      "pair of ports and segment")                            \
+    VMLAT_SETTING_NUM(MAX_FLOWS, "vmlat-max-flows", 0, 0, 65536, 1,           \
+                      "flows of the kernel datapath at most, 1.1 kB each, "   \
+                      "for vmlat/flows, from the next start on; 0 measures "  \
+                      "none")                                                 \
+    VMLAT_SETTING_BOOL(STACKS, "vmlat-stacks", false,                         \
+                       "keep the kernel's stacks of packets for "             \
+                       "vmlat/events")
 
 enum vmlat_setting {
 #define VMLAT_SETTING_BOOL(ID, KEY, DEFAULT, MEANING) VMLAT_SET_##ID,

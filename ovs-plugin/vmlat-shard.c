@@ -28,6 +28,7 @@
 #include "util.h"
 #include "vmlat-event.h"
 #include "vmlat-histogram.h"
+#include "vmlat-kernel.h"
 #include "vmlat-port.h"
 
 atomic_uint32_t vmlat_active;
@@ -523,8 +524,10 @@ accounts_read_rxqs(struct vmlat_port *port, void *aux_)
     }
 }
 
-void
-vmlat_accounts_read(struct vmlat_account *accounts)
+/* Fills 'accounts' with what the shards have. */
+static void
+accounts_read_userspace(struct vmlat_account *accounts)
+    OVS_REQUIRES(vmlat_ports_mutex)
 {
     struct accounts_aux aux = { accounts, vmlat_epoch_get(), false };
 
@@ -556,12 +559,21 @@ vmlat_accounts_read(struct vmlat_account *accounts)
 }
 
 void
+vmlat_accounts_read(struct vmlat_account *accounts)
+{
+    accounts_read_userspace(accounts);
+    vmlat_kernel_accounts_read(accounts);
+}
+
+/* The counts of the kernel side are not part of this: they begin anew with
+ * each start. */
+void
 vmlat_accounts_write_off(void)
 {
     struct vmlat_account *accounts = xmalloc(VMLAT_MAX_PORTS
                                              * sizeof *accounts);
 
-    vmlat_accounts_read(accounts);
+    accounts_read_userspace(accounts);
     for (size_t slot = 0; slot < VMLAT_MAX_PORTS; slot++) {
         for (size_t i = 0; i < 2; i++) {
             const uint64_t *fates = accounts[slot].fates[i];
@@ -746,6 +758,7 @@ vmlat_pairs_read(vmlat_pair_cb *cb, void *aux)
     ovs_mutex_unlock(&vmlat_shards_mutex);
     free(keys);
     free(snapshot);
+    vmlat_kernel_pairs_read(cb, aux);
 }
 
 void

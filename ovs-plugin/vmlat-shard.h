@@ -355,7 +355,8 @@ void vmlat_accounts_forget_written_off(void) OVS_REQUIRES(vmlat_ports_mutex);
 extern bool vmlat_accounts_stopped;
 
 /* Calls 'cb' once for each in-port, out-port and segment that has samples,
- * sorted by the key, with what all threads measured.  'out' is NULL for
+ * sorted by the key, with what all threads measured, and then the same of the
+ * kernel's datapaths, whose ports are others.  'out' is NULL for
  * VMLAT_SEG_UPCALL.  VMLAT_SEG_POLL_GAP is not included: see
  * vmlat_rxq_gap_read(). */
 typedef void vmlat_pair_cb(const struct vmlat_port *in,

@@ -29,6 +29,7 @@
 #include "vmlat-histogram.h"
 #include "vmlat-port.h"
 #include "vmlat-shard.h"
+#include "vmlat-window.h"
 
 VLOG_DEFINE_THIS_MODULE(vmlat_show);
 
@@ -40,13 +41,31 @@ static const char *fate_headings[] = {
 
 /* vmlat/show. */
 
+/* Appends a cell for what a pair of ports counts beside its latencies. */
+static void
+show_count(struct vmlat_out *out, const struct vmlat_row *row,
+           uint64_t count)
+{
+    if (row->counts) {
+        vmlat_out_integer(out, count);
+    } else {
+        vmlat_out_none(out);
+    }
+}
+
 static void
 show_rows(struct vmlat_view *view, struct vmlat_out *out)
 {
+    bool with_counts = view->args->stages && !out->people;
+
     vmlat_out_columns(out, "bridge port peer direction segment packets "
                            "min_ns p50_ns p90_ns p99_ns p999_ns max_ns",
                            "bridge port peer direction segment packets "
                            "min p50 p90 p99 p99.9 max");
+    if (with_counts) {
+        vmlat_out_columns(out, "segments passes ct_passes stage_missed",
+                          NULL);
+    }
     for (size_t i = 0; i < view->n_rows; i++) {
         const struct vmlat_row *row = &view->rows[i];
 
@@ -67,6 +86,38 @@ show_rows(struct vmlat_view *view, struct vmlat_out *out)
         vmlat_out_ns(out, row->p99);
         vmlat_out_ns(out, row->p999);
         vmlat_out_ns(out, row->max);
+        if (with_counts) {
+            const struct vmlat_kernel_pair none = { 0 };
+            const struct vmlat_kernel_pair *c = (row->counts ? row->counts
+                                                 : &none);
+
+            show_count(out, row, c->segments);
+            show_count(out, row, c->passes);
+            show_count(out, row, c->ct_passes);
+            show_count(out, row, c->stage_missed);
+        }
+    }
+}
+
+/* Appends what pairs of ports count beside, a line each, for people. */
+static void
+put_counts(struct vmlat_view *view, struct ds *ds)
+{
+    for (size_t i = 0; i < view->n_rows; i++) {
+        const struct vmlat_row *row = &view->rows[i];
+        const struct vmlat_kernel_pair *c = row->counts;
+
+        if (!c) {
+            continue;
+        }
+        vmlat_put_port(ds, row->in->name, vmlat_view_vm(view, row->in));
+        ds_put_cstr(ds, " > ");
+        vmlat_put_port(ds, row->out->name, vmlat_view_vm(view, row->out));
+        ds_put_format(ds, ": %"PRIu64" packets, %"PRIu64" segments; %"PRIu64
+                      " passes through the flow table, %"PRIu64" through "
+                      "conntrack; %"PRIu64" packets with a stage missed\n",
+                      c->packets, c->segments, c->passes, c->ct_passes,
+                      c->stage_missed);
     }
 }
 
@@ -80,12 +131,15 @@ vmlat_command_show(const struct vmlat_args *args, struct ds *reply)
 
     ovs_mutex_lock(&vmlat_ports_mutex);
     error = vmlat_view_init(&view, args, false);
-    if (!error) {
+    if (!error && !args->check_only) {
         vmlat_view_read(&view);
         vmlat_out_init(&out, args);
-        vmlat_out_state(&out);
+        vmlat_out_state(&out, args);
         show_rows(&view, &out);
         vmlat_out_finish(&out, reply);
+        if (args->style.format == TF_TABLE) {
+            put_counts(&view, reply);
+        }
     }
     ovs_mutex_unlock(&vmlat_ports_mutex);
     vmlat_view_destroy(&view);
@@ -292,11 +346,11 @@ vmlat_command_histogram(const struct vmlat_args *args_, struct ds *reply)
 
     ovs_mutex_lock(&vmlat_ports_mutex);
     error = vmlat_view_init(&view, &args, true);
-    if (!error) {
+    if (!error && !args.check_only) {
         view.keep_snapshots = true;
         vmlat_view_read(&view);
         if (args.style.format == TF_TABLE) {
-            vmlat_put_state(reply);
+            vmlat_put_scope(reply, &args);
             ds_put_cstr(reply, view.n_rows ? "\n" : "\nno packets\n");
             for (size_t i = 0; i < view.n_rows; i++) {
                 ds_put_char(reply, '\n');
@@ -304,7 +358,7 @@ vmlat_command_histogram(const struct vmlat_args *args_, struct ds *reply)
             }
         } else {
             vmlat_out_init(&out, &args);
-            vmlat_out_state(&out);
+            vmlat_out_state(&out, &args);
             vmlat_out_columns(&out, "port peer direction segment from_ns "
                                     "to_ns packets",
                                     "port peer direction segment from "
@@ -344,6 +398,7 @@ struct account_row {
     const char *vm;
     bool copies;
     uint64_t entered;
+    uint64_t inside_before;     /* 0 if there is no interval. */
     const uint64_t *fates;
 };
 
@@ -351,20 +406,21 @@ struct account_row {
 static bool
 account_adds_up(const struct account_row *row)
 {
+    uint64_t all = row->entered + row->inside_before;
     uint64_t sum = 0;
 
     for (size_t i = 0; i < VMLAT_N_FATES; i++) {
-        /* More than entered would be a number below zero that wrapped. */
-        if (row->fates[i] > row->entered) {
+        /* More than there was would be a number below zero that wrapped. */
+        if (row->fates[i] > all) {
             return false;
         }
         sum += row->fates[i];
     }
-    return sum == row->entered;
+    return sum == all;
 }
 
 static void
-account_show(const struct account_row *rows, size_t n_rows,
+account_show(const struct account_row *rows, size_t n_rows, bool interval,
              struct vmlat_out *out)
 {
     bool shown[VMLAT_N_FATES];
@@ -378,6 +434,9 @@ account_show(const struct account_row *rows, size_t n_rows,
     }
 
     vmlat_out_columns(out, "port rx_packets", NULL);
+    if (interval) {
+        vmlat_out_columns(out, "inside_before", NULL);
+    }
     for (size_t i = 0; i < VMLAT_N_FATES; i++) {
         if (shown[i]) {
             vmlat_out_columns(out, fate_headings[i], NULL);
@@ -396,6 +455,9 @@ account_show(const struct account_row *rows, size_t n_rows,
             vmlat_out_port(out, row->name, row->vm);
         }
         vmlat_out_integer(out, row->entered);
+        if (interval) {
+            vmlat_out_integer(out, row->inside_before);
+        }
         for (size_t j = 0; j < VMLAT_N_FATES; j++) {
             if (shown[j]) {
                 vmlat_out_integer(out, row->fates[j]);
@@ -407,20 +469,27 @@ account_show(const struct account_row *rows, size_t n_rows,
 /* Adds the rows of one account to 'rows' and returns their number. */
 static size_t
 account_rows(const char *name, const char *vm, bool always,
-             const struct vmlat_account *account, struct account_row *rows)
+             const struct vmlat_account *account,
+             const uint64_t inside_before[2], struct account_row *rows)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < 2; i++) {
-        uint64_t entered = i ? account->copies : account->rx_packets;
-        bool any = entered || (always && !i);
+        struct account_row row = {
+            .name = name,
+            .vm = vm,
+            .copies = i,
+            .entered = i ? account->copies : account->rx_packets,
+            .inside_before = inside_before[i],
+            .fates = account->fates[i],
+        };
+        bool any = row.entered || row.inside_before || (always && !i);
 
         for (size_t j = 0; !any && j < VMLAT_N_FATES; j++) {
-            any = account->fates[i][j];
+            any = row.fates[j];
         }
         if (any) {
-            rows[n++] = (struct account_row) { name, vm, i, entered,
-                                               account->fates[i] };
+            rows[n++] = row;
         }
     }
     return n;
@@ -431,6 +500,7 @@ char *
 vmlat_command_accounting(const struct vmlat_args *args, struct ds *reply)
 {
     struct vmlat_account *accounts;
+    uint64_t (*inside_before)[2];
     struct account_row *rows;
     struct vmlat_port_list list;
     struct vmlat_out out;
@@ -440,31 +510,35 @@ vmlat_command_accounting(const struct vmlat_args *args, struct ds *reply)
 
     ovs_mutex_lock(&vmlat_ports_mutex);
     error = vmlat_view_init(&view, args, false);
-    if (error) {
+    if (error || args->check_only) {
         goto exit;
     }
 
     vmlat_port_list_init(&list, &view);
     accounts = xmalloc(VMLAT_MAX_PORTS * sizeof *accounts);
-    vmlat_accounts_read(accounts);
+    inside_before = xcalloc(VMLAT_MAX_PORTS, sizeof *inside_before);
+    vmlat_window_accounts(args->base, accounts, inside_before);
 
     rows = xmalloc((list.n + 1) * 2 * sizeof *rows);
-    if (!view.port && !view.bridge) {
-        n_rows += account_rows("-", NULL, false, &accounts[0], rows);
+    if (vmlat_view_is_all(&view)) {
+        n_rows += account_rows("-", NULL, false, &accounts[0],
+                               inside_before[0], rows);
     }
     for (size_t i = 0; i < list.n; i++) {
         const struct vmlat_port *port = list.ports[i];
 
         n_rows += account_rows(port->name, vmlat_view_vm(&view, port), true,
-                               &accounts[port->slot], &rows[n_rows]);
+                               &accounts[port->slot],
+                               inside_before[port->slot], &rows[n_rows]);
     }
 
     vmlat_out_init(&out, args);
-    vmlat_out_state(&out);
-    account_show(rows, n_rows, &out);
+    vmlat_out_state(&out, args);
+    account_show(rows, n_rows, args->base != NULL, &out);
     vmlat_out_finish(&out, reply);
     for (size_t i = 0; i < n_rows; i++) {
-        if (!account_adds_up(&rows[i])) {
+        if (!account_adds_up(&rows[i])
+            && !(args->base && vmlat_base_is_anew(args->base))) {
             VLOG_ERR("the account of %s%s does not add up: this is a bug",
                      rows[i].name, rows[i].copies ? " copies" : "");
             if (args->style.format == TF_TABLE) {
@@ -476,6 +550,7 @@ vmlat_command_accounting(const struct vmlat_args *args, struct ds *reply)
         }
     }
     free(rows);
+    free(inside_before);
     free(accounts);
     free(list.ports);
 
@@ -546,13 +621,13 @@ vmlat_command_bursts(const struct vmlat_args *args, struct ds *reply)
 
     ovs_mutex_lock(&vmlat_ports_mutex);
     error = vmlat_view_init(&view, args, false);
-    if (error) {
+    if (error || args->check_only) {
         goto exit;
     }
 
     vmlat_port_list_init(&list, &view);
     vmlat_out_init(&out, args);
-    vmlat_out_state(&out);
+    vmlat_out_state(&out, args);
     vmlat_out_columns(&out, "port polls empty_polls rx_packets rx_avg rx_p50 "
                             "rx_p99 rx_max tx_bursts tx_packets tx_avg "
                             "tx_p50 tx_p99 tx_max tx_retries tx_failures "
@@ -562,7 +637,7 @@ vmlat_command_bursts(const struct vmlat_args *args, struct ds *reply)
         struct burst_summary rx, tx;
         struct vmlat_bursts bursts;
 
-        vmlat_bursts_read(port, &bursts);
+        vmlat_window_bursts(args->base, port, &bursts);
         summarize_bursts(bursts.rx, &rx);
         summarize_bursts(bursts.tx, &tx);
 

@@ -21,7 +21,11 @@
 #ifndef VMLAT_TABLES_H
 #define VMLAT_TABLES_H 1
 
-/* Segments of the userspace datapath.
+#include <linux/types.h>
+#include "vmlat-abi.h"
+
+/* Segments.  "ovs" and "ovs-upcall" are of both datapaths, the stages of
+ * VMLAT_BPF_STAGES of the kernel's.
  *
  * VMLAT_SEGMENT(ID, name, meaning) */
 #define VMLAT_SEGMENTS                                                        \
@@ -34,7 +38,10 @@
                   "in the upcall itself")                                     \
     VMLAT_SEGMENT(POLL_GAP, "poll-gap",                                       \
                   "between two polls of a receive queue: the bound of the "   \
-                  "unseen wait in the ring")
+                  "unseen wait in the ring")                                  \
+    VMLAT_BPF_STAGES
+#define VMLAT_BPF_STAGE(ID, NAME, MEANING) VMLAT_SEGMENT(ID, NAME, MEANING)
+#define VMLAT_FIRST_STAGE (VMLAT_SEG_POLL_GAP + 1)
 
 /* What became of a packet that entered at a port.  Every packet that entered
  * has exactly one fate, so that the fates add up to the packets.
@@ -67,12 +74,23 @@
                "refused by the far ring, which was full")                     \
     VMLAT_FATE(TX_ERROR, "tx_error",                                          \
                "in a batch that met an error; whether it left is unknown")    \
+    VMLAT_FATE(UPCALL_FULL, "upcall_full",                                    \
+               "dropped since the upcall found no room in its socket")        \
+    VMLAT_FATE(UPCALL_DROPPED, "upcall_dropped",                              \
+               "went to a handler thread, which did not send it on")          \
+    VMLAT_FATE(TABLE_FULL, "table_full",                                      \
+               "not followed: the kernel's table of packets was full")        \
+    VMLAT_FATE(EVICTED, "evicted",                                            \
+               "followed no more: too old when another one needed the room")  \
+    VMLAT_FATE(LOST, "lost",                                                  \
+               "its end was not seen: its address belongs to another packet") \
     VMLAT_FATE(AFTER_STOP, "after_stop",                                      \
                "still inside when vmlat/stop gave up waiting for it")         \
     VMLAT_FATE(INSIDE, "inside",                                              \
                "in OVS now")
 
 /* Kinds of port, by the type of the network device that the datapath opened.
+ * In the kernel's datapath all of them are measured by BPF.
  *
  * VMLAT_PORT_TYPE(type, role, how it is measured) */
 #define VMLAT_PORT_TYPES                                                      \
@@ -84,6 +102,14 @@
     VMLAT_PORT_TYPE("afxdp-nonpmd",        WIRE, "netdev batch")              \
     VMLAT_PORT_TYPE("tap",                 HOST, "netdev batch")              \
     VMLAT_PORT_TYPE("internal",            HOST, "netdev batch")              \
+    VMLAT_PORT_TYPE("vxlan",               WIRE, "BPF")                       \
+    VMLAT_PORT_TYPE("geneve",              WIRE, "BPF")                       \
+    VMLAT_PORT_TYPE("gre",                 WIRE, "BPF")                       \
+    VMLAT_PORT_TYPE("ip6gre",              WIRE, "BPF")                       \
+    VMLAT_PORT_TYPE("erspan",              WIRE, "BPF")                       \
+    VMLAT_PORT_TYPE("ip6erspan",           WIRE, "BPF")                       \
+    VMLAT_PORT_TYPE("gtpu",                WIRE, "BPF")                       \
+    VMLAT_PORT_TYPE("bareudp",             WIRE, "BPF")                       \
     VMLAT_PORT_TYPE("dummy",               VM,   "netdev batch")              \
     VMLAT_PORT_TYPE("dummy-pmd",           VM,   "netdev batch")              \
     VMLAT_PORT_TYPE("dummy-internal",      HOST, "netdev batch")

@@ -23,6 +23,7 @@
 #include "openvswitch/dynamic-string.h"
 #include "util.h"
 #include "vmlat-command.h"
+#include "vmlat-window.h"
 
 const char *const vmlat_segment_names[VMLAT_N_SEGMENTS] = {
 #define VMLAT_SEGMENT(ID, NAME, MEANING) NAME,
@@ -68,6 +69,7 @@ vmlat_view_destroy(struct vmlat_view *view)
         free(view->rows[i].snapshot);
     }
     free(view->rows);
+    free(view->counts);
     free(view->ports);
 }
 
@@ -130,6 +132,13 @@ vmlat_view_init(struct vmlat_view *view, const struct vmlat_args *args,
         error = select_port(view, view->filter->port);
     }
     return error;
+}
+
+/* Returns true if neither a bridge nor a port is selected. */
+bool
+vmlat_view_is_all(const struct vmlat_view *view)
+{
+    return !view->bridge && !view->port;
 }
 
 /* Returns true if 'port' is selected. */
@@ -214,7 +223,8 @@ add_row(const struct vmlat_port *in, const struct vmlat_port *out,
     struct vmlat_view *view = view_;
     struct vmlat_row *row;
 
-    if (!s->count || !vmlat_view_has_pair(view, in, out)) {
+    if (!s->count || !vmlat_view_has_pair(view, in, out)
+        || (segment >= VMLAT_FIRST_STAGE && !view->args->stages)) {
         return;
     }
     if (view->n_rows >= view->allocated_rows) {
@@ -241,24 +251,25 @@ add_row(const struct vmlat_port *in, const struct vmlat_port *out,
     }
 }
 
-/* Adds the poll gaps of all queues of 'port' to the rows. */
+/* Gives the first row of each pair that is in 'counts' what is there. */
 static void
-add_gaps(struct vmlat_port *port, void *view_)
+add_counts(struct vmlat_view *view)
     OVS_REQUIRES(vmlat_ports_mutex)
 {
-    struct vmlat_view *view = view_;
-    struct vmlat_snapshot snapshot;
-    uint32_t n_rxqs;
+    size_t n = vmlat_window_pair_counts(view->args->base, &view->counts);
+    const struct vmlat_row *before = NULL;
 
-    if (!port->is_pmd || !vmlat_view_has_pair(view, port, NULL)) {
-        return;
+    for (size_t i = 0; i < view->n_rows; i++) {
+        struct vmlat_row *row = &view->rows[i];
+
+        if (row->out && (!before || before->in != row->in
+                         || before->out != row->out)) {
+            row->counts = vmlat_window_find_pair(view->counts, n,
+                                                 row->in->slot,
+                                                 row->out->slot);
+        }
+        before = row;
     }
-    vmlat_snapshot_init(&snapshot);
-    atomic_read_explicit(&port->n_rxqs, &n_rxqs, memory_order_acquire);
-    for (size_t i = 0; i < n_rxqs; i++) {
-        vmlat_rxq_gap_read(port->rxqs[i], &snapshot);
-    }
-    add_row(port, NULL, VMLAT_SEG_POLL_GAP, &snapshot, view);
 }
 
 /* Fills in 'view's rows. */
@@ -266,10 +277,12 @@ void
 vmlat_view_read(struct vmlat_view *view)
     OVS_REQUIRES(vmlat_ports_mutex)
 {
-    vmlat_pairs_read(add_row, view);
-    vmlat_port_for_each(add_gaps, view);
+    vmlat_window_pairs(view->args->base, add_row, view);
     if (view->n_rows) {
         qsort(view->rows, view->n_rows, sizeof *view->rows, compare_rows);
+    }
+    if (view->args->stages) {
+        add_counts(view);
     }
 }
 
@@ -310,14 +323,35 @@ vmlat_port_list_init(struct vmlat_port_list *list, struct vmlat_view *view)
     }
 }
 
+const char *
+vmlat_point_name(unsigned int point)
+{
+    static const char *const names[VMLAT_N_POINTS] = {
+#define VMLAT_BPF_POINT(ID, NAME) NAME,
+        VMLAT_BPF_POINTS
+#undef VMLAT_BPF_POINT
+    };
+
+    return point < VMLAT_N_POINTS ? names[point] : "-";
+}
+
+void
+vmlat_out_slot(struct vmlat_out *out, struct vmlat_view *view, uint16_t slot)
+{
+    const struct vmlat_port *port = vmlat_port_from_slot(slot);
+
+    vmlat_out_port(out, port ? port->name : "-",
+                   port ? vmlat_view_vm(view, port) : NULL);
+}
+
 /* Makes the state the caption of 'out'. */
 void
-vmlat_out_state(struct vmlat_out *out)
+vmlat_out_state(struct vmlat_out *out, const struct vmlat_args *args)
 {
     if (out->people) {
         struct ds ds = DS_EMPTY_INITIALIZER;
 
-        vmlat_put_state(&ds);
+        vmlat_put_scope(&ds, args);
         vmlat_out_caption(out, ds_cstr(&ds));
         ds_destroy(&ds);
     }

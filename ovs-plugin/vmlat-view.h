@@ -47,6 +47,9 @@ struct vmlat_row {
     enum vmlat_segment segment;
     uint64_t packets, min, p50, p90, p99, p999, max;
     struct vmlat_snapshot *snapshot; /* If view's keep_snapshots. */
+
+    /* What a pair counts beside, in its first row; NULL in others. */
+    const struct vmlat_kernel_pair *counts;
 };
 
 /* What a command looks at, and what it needs to know about ports. */
@@ -68,6 +71,7 @@ struct vmlat_view {
     bool keep_snapshots;
     struct vmlat_row *rows;
     size_t n_rows, allocated_rows;
+    struct vmlat_kernel_pair *counts; /* Of rows. */
 };
 
 char *vmlat_view_init(struct vmlat_view *, const struct vmlat_args *,
@@ -77,6 +81,7 @@ void vmlat_view_destroy(struct vmlat_view *);
 
 void vmlat_view_read(struct vmlat_view *) OVS_REQUIRES(vmlat_ports_mutex);
 
+bool vmlat_view_is_all(const struct vmlat_view *);
 bool vmlat_view_has_port(struct vmlat_view *, const struct vmlat_port *);
 bool vmlat_view_has_pair(struct vmlat_view *, const struct vmlat_port *in,
                          const struct vmlat_port *out);
@@ -101,6 +106,12 @@ struct vmlat_port_list {
 void vmlat_port_list_init(struct vmlat_port_list *, struct vmlat_view *)
     OVS_REQUIRES(vmlat_ports_mutex);
 
-void vmlat_out_state(struct vmlat_out *);
+/* Names of enum vmlat_bpf_point. */
+const char *vmlat_point_name(unsigned int point);
+
+/* A cell for the port in a slot, "-" if there is none. */
+void vmlat_out_slot(struct vmlat_out *, struct vmlat_view *, uint16_t slot);
+
+void vmlat_out_state(struct vmlat_out *, const struct vmlat_args *);
 
 #endif /* vmlat-view.h */

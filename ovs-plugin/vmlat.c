@@ -31,6 +31,8 @@
 #include "vmlat-db.h"
 #include "vmlat-event.h"
 #include "vmlat-filter.h"
+#include "vmlat-interval.h"
+#include "vmlat-kernel.h"
 #include "vmlat-port.h"
 #include "vmlat-settings.h"
 #include "vmlat-shard.h"
@@ -40,8 +42,8 @@ VLOG_DEFINE_THIS_MODULE(vmlat);
 /* How long vmlat_stop() waits for the packets inside, in ms. */
 #define STOP_TIMEOUT 1000
 
-/* How often threads' spare histograms and ports' roles are looked at, in ms,
- * when nothing else wakes the main thread. */
+/* How often threads' spare histograms and new ports' roles are looked at, in
+ * ms, when nothing else wakes the main thread. */
 #define REFRESH_INTERVAL 250
 
 static enum vmlat_state state = VMLAT_STOPPED;
@@ -49,6 +51,7 @@ static struct vmlat_filter *filter;
 static long long int started_at, cleared_at;    /* Wall clock, ms. */
 static bool enabled_by_db;
 static long long int next_refresh;              /* time_msec(). */
+static uint32_t ports_seen;                     /* Of vmlat_ports_found. */
 
 /* While stopping:
  *
@@ -56,11 +59,12 @@ static long long int next_refresh;              /* time_msec(). */
  *        receiving with the old state of affairs.
  *     2. Wait until all packets have left, or STOP_TIMEOUT.
  *     3. No more measuring; wait again until no thread is in the middle of it.
+ *     4. Detach from the kernel; wait until that is done.
  *
  * The waits are for a grace period of RCU, without blocking: 'stop_grace' is
  * set by a callback.  'stop_number' tells callbacks of an earlier stop apart,
  * which was given up by a start. */
-static enum { STOP_RX, STOP_DRAIN, STOP_TX } stop_step;
+static enum { STOP_RX, STOP_DRAIN, STOP_TX, STOP_DETACH } stop_step;
 static atomic_uint32_t stop_grace;
 static uint32_t stop_number;
 static long long int stop_deadline;
@@ -119,6 +123,7 @@ apply_settings(void)
 
     atomic_store_relaxed(&vmlat_min_ns, min_ns);
     set_active(min_ns ? VMLAT_EVENTS : 0, min_ns ? 0 : VMLAT_EVENTS);
+    vmlat_kernel_configure(filter);
 }
 
 static void
@@ -134,6 +139,7 @@ set_filter(const struct vmlat_filter *new)
         vmlat_filter_clone(filter, new);
     }
     vmlat_datapath_set_filter(filter);
+    vmlat_kernel_configure(filter);
     set_active(filter ? VMLAT_FILTER : 0, filter ? 0 : VMLAT_FILTER);
 }
 
@@ -142,8 +148,9 @@ vmlat_start(const struct vmlat_filter *new_filter)
 {
     const char *why_not = vmlat_datapath_why_not();
 
-    if (why_not) {
-        return xasprintf("cannot measure: %s", why_not);
+    if (why_not && !vmlat_kernel_is_supported()) {
+        return xasprintf("cannot measure: %s; %s", why_not,
+                         vmlat_kernel_why_not());
     }
 
     apply_settings();
@@ -164,10 +171,21 @@ vmlat_start(const struct vmlat_filter *new_filter)
         if (!cleared_at) {
             cleared_at = started_at;
         }
-        set_active(VMLAT_RX | VMLAT_TX, 0);
+        if (!why_not) {
+            set_active(VMLAT_RX | VMLAT_TX, 0);
+        }
         VLOG_INFO("started");
     }
+    /* Again, too: it tries again if it failed. */
+    vmlat_kernel_start(filter);
     return NULL;
+}
+
+bool
+vmlat_start_pending(void)
+{
+    return (state == VMLAT_STARTED
+            && vmlat_kernel_state() == VMLAT_KERNEL_LOADING);
 }
 
 void
@@ -178,6 +196,7 @@ vmlat_stop(void)
         stop_step = STOP_RX;
         stop_deadline = time_msec() + STOP_TIMEOUT;
         set_active(0, VMLAT_RX);
+        vmlat_kernel_stop_rx();
         stop_wait_for_grace();
     }
 }
@@ -222,7 +241,16 @@ stop_run(void)
         break;
 
     case STOP_TX:
-        if (stop_grace_is_over()) {
+        if (!stop_grace_is_over()) {
+            break;
+        }
+        vmlat_kernel_stop();
+        stop_step = STOP_DETACH;
+        /* Fall through. */
+
+    case STOP_DETACH:
+        if (vmlat_kernel_state() == VMLAT_KERNEL_OFF
+            || !vmlat_kernel_is_supported()) {
             state = VMLAT_STOPPED;
             vmlat_accounts_stopped = true;
             VLOG_INFO("stopped");
@@ -238,6 +266,7 @@ vmlat_clear(void)
     next_number(&vmlat_epoch);
     vmlat_port_forget_gone();
     vmlat_accounts_forget_written_off();
+    vmlat_kernel_clear();
     ovs_mutex_unlock(&vmlat_ports_mutex);
     cleared_at = time_wall_msec();
 }
@@ -266,7 +295,9 @@ vmlat_run_main(void)
 {
     bool changed = vmlat_db_changed();
     const struct smap *other_config = vmlat_db_other_config();
+    uint32_t found;
 
+    vmlat_kernel_run();
     if (changed && other_config) {
         bool enable;
 
@@ -289,11 +320,15 @@ vmlat_run_main(void)
         }
     }
 
-    if (changed || time_msec() >= next_refresh) {
-        next_refresh = time_msec() + REFRESH_INTERVAL;
+    atomic_read(&vmlat_ports_found, &found);
+    if (changed || found != ports_seen) {
+        ports_seen = found;
         ovs_mutex_lock(&vmlat_ports_mutex);
         vmlat_port_for_each(refresh_port, NULL);
         ovs_mutex_unlock(&vmlat_ports_mutex);
+    }
+    if (changed || time_msec() >= next_refresh) {
+        next_refresh = time_msec() + REFRESH_INTERVAL;
         if (state == VMLAT_STARTED) {
             vmlat_shards_replenish(
                 vmlat_setting_get(VMLAT_SET_MAX_HISTOGRAMS));
@@ -302,22 +337,27 @@ vmlat_run_main(void)
     if (state == VMLAT_STOPPING) {
         stop_run();
     }
+    vmlat_interval_run();
 }
 
 void
 vmlat_wait_main(void)
 {
+    vmlat_kernel_wait();
     if (state == VMLAT_STARTED) {
         poll_timer_wait_until(next_refresh);
     } else if (state == VMLAT_STOPPING) {
         poll_timer_wait(5);
     }
+    vmlat_interval_wait();
 }
 
 void
 vmlat_exit_main(void)
 {
+    vmlat_interval_exit();
     atomic_store_explicit(&vmlat_active, 0u, memory_order_release);
+    vmlat_kernel_exit();
     state = VMLAT_STOPPED;
 }
 

@@ -42,6 +42,14 @@ void vmlat_exit_main(void);
  * or a message for the operator, which the caller must free. */
 char *vmlat_start(const struct vmlat_filter *filter);
 
+/* Returns true while a start is in progress: the programs for the kernel
+ * datapath are being loaded. */
+bool vmlat_start_pending(void);
+
+/* True while what vmlat_start() began is still being prepared, so that packets
+ * would be missed.  It ends by itself, after some seconds at most. */
+bool vmlat_start_pending(void);
+
 /* Stops.  Packets that are inside are still measured, for up to a second. */
 void vmlat_stop(void);
 

@@ -15,19 +15,29 @@ TESTSUITE_AT = \
 SYSTEM_DPDK_TESTSUITE_AT = \
 	tests/system-dpdk-testsuite.at \
 	tests/system-dpdk.at
+SYSTEM_VM_TESTSUITE_AT = \
+	tests/system-vm-testsuite.at \
+	tests/system-vm.at
 TEST_TOOLS = \
 	tests/bed-wire.py \
 	tests/bench-dpdk \
-	tests/testbed.sh
+	tests/testbed.sh \
+	tests/vm/check-vm \
+	tests/vm/get-kernel \
+	tests/vm/init \
+	tests/vm/run-vm
 EXTRA_DIST += \
-	$(TESTSUITE_AT) $(SYSTEM_DPDK_TESTSUITE_AT) $(TEST_TOOLS) \
+	$(TESTSUITE_AT) $(SYSTEM_DPDK_TESTSUITE_AT) \
+	$(SYSTEM_VM_TESTSUITE_AT) $(TEST_TOOLS) \
 	tests/vmlat-macros.at \
 	tests/atlocal.in
 
-# The two suites: 'tests/testsuite' needs neither root nor DPDK.  OVS's macros
-# come from OVS's source; a file of ours goes before one of the same name.
+# The suites: 'tests/testsuite' needs neither root, DPDK nor a VM.  OVS's
+# macros come from OVS's source; a file of ours goes before one of the same
+# name.
 TESTSUITE = tests/testsuite
 SYSTEM_DPDK_TESTSUITE = tests/system-dpdk-testsuite
+SYSTEM_VM_TESTSUITE = tests/system-vm-testsuite
 AUTOTEST = \
 	$(AUTOM4TE) --language=autotest \
 	-I tests -I $(srcdir) -I $(srcdir)/tests \
@@ -47,7 +57,12 @@ $(SYSTEM_DPDK_TESTSUITE): $(SYSTEM_DPDK_TESTSUITE_AT) tests/vmlat-macros.at \
 		tests/package.m4
 	$(AM_V_GEN)$(AUTOTEST) -o $@.tmp \
 	    $(srcdir)/tests/system-dpdk-testsuite.at && mv $@.tmp $@
-CLEANFILES += $(TESTSUITE) $(SYSTEM_DPDK_TESTSUITE) tests/package.m4
+$(SYSTEM_VM_TESTSUITE): $(SYSTEM_VM_TESTSUITE_AT) tests/vmlat-macros.at \
+		tests/package.m4
+	$(AM_V_GEN)$(AUTOTEST) -o $@.tmp \
+	    $(srcdir)/tests/system-vm-testsuite.at && mv $@.tmp $@
+CLEANFILES += $(TESTSUITE) $(SYSTEM_DPDK_TESTSUITE) $(SYSTEM_VM_TESTSUITE) \
+	tests/package.m4
 DISTCLEANFILES += tests/atconfig tests/atlocal
 
 # Our daemon before OVS's own.
@@ -68,6 +83,16 @@ CLEANFILES += tests/slow-upcall.so
 check-dpdk: all $(SYSTEM_DPDK_TESTSUITE) tests/atlocal tests/slow-upcall.so
 	$(SHELL) ./$(SYSTEM_DPDK_TESTSUITE) -C tests \
 	    AUTOTEST_PATH='$(AUTOTEST_PATH)' $(TESTSUITEFLAGS) -j1
+
+# The kernel datapath, in VMs with these kernels, which tests/vm/get-kernel
+# downloads to vm/kernels if they are not installed: make check-vm
+# KERNELS="5.10 6.1 6.12 7.2" TESTSUITEFLAGS='-k upcall'.
+KERNELS = 6.1 6.12
+check-vm: all $(SYSTEM_VM_TESTSUITE) tests/atlocal
+	@VMLAT_KERNELS='$(abs_builddir)/vm/kernels' \
+	    $(srcdir)/tests/vm/check-vm $(SYSTEM_VM_TESTSUITE) tests/vm.dir \
+	    '$(AUTOTEST_PATH)' '$(KERNELS)' $(TESTSUITEFLAGS)
+.PHONY: check-vm
 
 # OVS's own tests on our daemon: those that fail, and do not fail on OVS's.
 OVS_SUBSET = \
@@ -166,5 +191,5 @@ clean-tests:
 	for suite in $(TESTSUITE) $(SYSTEM_DPDK_TESTSUITE); do \
 	    test ! -f $$suite || $(SHELL) ./$$suite -C tests --clean; \
 	done
-	rm -rf tests/ovs.dir tests/ovs-dpdk.dir tests/fuzz.dir
+	rm -rf tests/ovs.dir tests/ovs-dpdk.dir tests/fuzz.dir tests/vm.dir
 .PHONY: clean-tests

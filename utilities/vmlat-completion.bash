@@ -95,15 +95,18 @@ _vmlat_directions () {
 
 # _vmlat_values KIND
 #
-# Prints what there is of one KIND, a word a line.
+# Prints what there is of one KIND, a word a line.  What is no kind of word is
+# a word itself.
 _vmlat_values () {
     case $1 in
     bridge|port) _vmlat_ports "$1" ;;
     direction) _vmlat_directions ;;
+    n) ;;
     command)
         _vmlat_appctl vmlat/help -f csv --no-headings \
             | sed 's|^vmlat/\([^,]*\),.*|\1|'
         ;;
+    *) echo "$1" ;;
     esac
 }
 
@@ -148,9 +151,13 @@ _vmlat_arguments () {
             "$key="*)
                 case $key in
                 port|direction) value=$(_vmlat_values "$key") ;;
-                *[!a-z0-9\|]*) value= ;;
-                proto) value=$(_vmlat_alternatives "$value") ;;
-                *) value= ;;
+                *)
+                    # In capitals stands what may be anything.
+                    case $value in
+                    *[!a-z0-9\|]*) value= ;;
+                    *) value=$(_vmlat_alternatives "$value") ;;
+                    esac
+                    ;;
                 esac
                 while read -r i; do
                     test -n "$i" && candidates+=("$key=$i")
