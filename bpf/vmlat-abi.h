@@ -167,10 +167,25 @@ struct vmlat_bpf_ref {
     __u32 gen;                      /* 0 if it refers to none. */
 };
 
+enum vmlat_bpf_rx {
+    VMLAT_RX_NONE,                  /* Not to be followed, or OVS has it. */
+    VMLAT_RX_PORT,                  /* Entered by a port. */
+    VMLAT_RX_LOWER,                 /* By a device below a port's. */
+};
+
 struct vmlat_bpf_cpu {
-    __u64 rx_skb;                   /* Last one received or, for an internal
-                                     * port, sent by the host. */
-    __u64 rx_ns;                    /* When, if by a port's lower device. */
+    /* The packet received last or, by an internal port, sent by the host:
+     * until OVS begins with it, or with a clone of it since somebody else
+     * (tcpdump) has it, too. */
+    __u64 rx_skb;
+    __u64 rx_head;                  /* Its data: a clone has the same. */
+    __u64 rx_ns;
+    __u32 rx_segments;
+    __u32 rx_ifindex;
+    __s32 rx_stack;
+    __u16 rx_port;
+    __u16 rx_state;                 /* enum vmlat_bpf_rx. */
+
     __u64 tx_skb;                   /* Last one given to a driver. */
     __u64 ovs_skb;                  /* Last one that OVS began with. */
     struct vmlat_bpf_ref ovs_ref;   /* The same. */

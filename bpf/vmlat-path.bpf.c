@@ -953,53 +953,78 @@ count_drop(const struct vmlat_bpf_packet *pkt, __u64 location, __u32 reason)
 
 /* Entering. */
 
-/* A packet enters at 'port'.  Returns false if it is not followed. */
-static __always_inline bool
-enter(void *ctx, struct vmlat_bpf_cpu *cpu, struct sk_buff *skb, __u32 len,
-      __u64 id, __u32 port, __u32 ifindex, __u64 now, bool l2_in_data)
+/* A packet enters at 'port', 'now'.  Following it begins when OVS does. */
+static __always_inline void
+enter(void *ctx, struct vmlat_bpf_cpu *cpu, struct sk_buff *skb,
+      __u32 port, __u32 ifindex, __u64 now, bool l2_in_data)
 {
+    __u32 active = config.active, segments = 1;
     struct vmlat_bpf_account *a;
-    struct vmlat_bpf_packet *pkt;
-    __u32 active = config.active;
-    struct place p;
 
     if (unlikely(!(active & VMLAT_BPF_RX))) {
-        return false;
+        return;
     }
     a = account(cpu, port);
     if (unlikely(!a)) {
-        return false;
+        return;
     }
     count(&a->entered[0], 1);
     if (unlikely(active & VMLAT_BPF_FILTER)
         && !filter_admits(skb, l2_in_data)) {
         count(&a->fates[0][VMLAT_F_FILTERED], 1);
-        return false;
+        return;
     }
-    if (unlikely(!take(cpu, &p, id, now))) {
-        count(&a->fates[0][VMLAT_F_TABLE_FULL], 1);
-        return false;
+    if (unlikely(skb->len > 1518)) {
+        segments = n_segments(skb, l2_in_data);
     }
+    cpu->rx_head = (__u64) (long) skb->head;
+    cpu->rx_ns = now;
+    cpu->rx_port = port;
+    cpu->rx_segments = segments;
+    cpu->rx_ifindex = ifindex;
+    if (unlikely(active & VMLAT_BPF_STACKS)) {
+        cpu->rx_stack = bpf_get_stackid(ctx, &stacks, BPF_F_FAST_STACK_CMP);
+    }
+    cpu->rx_state = VMLAT_RX_PORT;
+}
 
-    pkt = p.pkt;
-    pkt->t[VMLAT_P_RX] = now;
-    pkt->t[VMLAT_P_OVS] = 0;
-    pkt->t[VMLAT_P_SEND] = 0;
-    pkt->t[VMLAT_P_QDISC] = 0;
-    pkt->in = port;
-    pkt->out = 0;
-    pkt->flags = 0;
-    pkt->last = VMLAT_P_RX;
-    pkt->passes = 0;
-    pkt->ct_passes = 0;
-    pkt->segments = 1;
-    pkt->ct_ns = 0;
-    pkt->install_ns = 0;
-    if (unlikely(len > 1518)) {
-        pkt->segments = n_segments(skb, l2_in_data);
+/* Forgets a packet that entered on this CPU and that OVS did not begin with:
+ * it has 'fate'. */
+static __noinline int
+end_entered(struct vmlat_bpf_cpu *cpu, __u32 fate, __u64 location,
+            __u32 reason)
+{
+    struct vmlat_bpf_packet pkt = { .in = 0 };
+
+    if (!cpu) {
+        return 0;
     }
-    note(ctx, p.index, VMLAT_P_RX, ifindex, 0);
-    return true;
+    if (cpu->rx_state == VMLAT_RX_PORT) {
+        pkt.in = cpu->rx_port;
+        pkt.last = VMLAT_P_RX;
+        if (fate == VMLAT_F_LOST) {
+            count_fate(cpu, &pkt, VMLAT_F_LOST);
+        } else if (reason == vmlat_tc_ingress_reason) {
+            count_fate(cpu, &pkt, VMLAT_F_POLICED);
+            count_drop(&pkt, location, reason);
+        } else {
+            count_fate(cpu, &pkt, VMLAT_F_DROPPED);
+            count_drop(&pkt, location, reason);
+        }
+    }
+    cpu->rx_state = VMLAT_RX_NONE;
+    return 0;
+}
+
+/* 'skb' is another packet than the one that entered last on this CPU. */
+static __always_inline void
+enter_next(struct vmlat_bpf_cpu *cpu, struct sk_buff *skb)
+{
+    if (unlikely(cpu->rx_state)) {
+        end_entered(cpu, VMLAT_F_LOST, 0, 0);
+    }
+    cpu->rx_skb = (__u64) (long) skb;
+    cpu->tx_skb = 0;
 }
 
 /* Leaving. */
@@ -1161,9 +1186,7 @@ int BPF_PROG(vmlat_receive, struct sk_buff *skb)
         return 0;
     }
     base = (__u64) (long) &config;
-    cpu->rx_skb = (__u64) (long) skb;
-    cpu->rx_ns = 0;
-    cpu->tx_skb = 0;
+    enter_next(cpu, skb);
     dev = skb->dev;
     ifindex = dev->ifindex;
     e = find_dev(dev, ifindex);
@@ -1184,10 +1207,11 @@ int BPF_PROG(vmlat_receive, struct sk_buff *skb)
             p.pkt->flags |= VMLAT_PKT_ENDED;
         }
     } else if (likely(e->flags & VMLAT_DEV_PORT)) {
-        enter(ctx, cpu, skb, skb->len, id_of(skb), e->slot, ifindex,
-              bpf_ktime_get_ns(), false);
+        enter(ctx, cpu, skb, e->slot, ifindex, bpf_ktime_get_ns(), false);
     } else if (e->flags & VMLAT_DEV_LOWER) {
+        cpu->rx_head = (__u64) (long) skb->head;
         cpu->rx_ns = bpf_ktime_get_ns();
+        cpu->rx_state = VMLAT_RX_LOWER;
     }
     return 0;
 }
@@ -1264,35 +1288,89 @@ adopt(struct vmlat_bpf_cpu *cpu, struct sk_buff *skb, __u64 id)
     return true;
 }
 
-/* OVS begins with a packet that is not known: from a port upon another device,
- * or a copy that goes round again.  Returns true if it is known now. */
-static __noinline bool
-begin_unknown(void *ctx, struct vmlat_bpf_cpu *cpu, struct sk_buff *skb,
-              __u64 id)
+/* OVS begins with a packet that came from a device below the port's. */
+static __noinline int
+enter_from_lower(struct vmlat_bpf_cpu *cpu, struct sk_buff *skb)
 {
+    struct vmlat_bpf_account *a;
     struct vmlat_bpf_dev *e;
     struct net_device *dev;
     __u32 ifindex;
 
     if (!cpu) {
-        return false;
+        return 0;
     }
-    if (cpu->rx_skb != (__u64) (long) skb) {
-        return adopt(cpu, skb, id);
-    }
-    if (!cpu->rx_ns) {
-        return false;
-    }
+    cpu->rx_state = VMLAT_RX_NONE;
     dev = BPF_CORE_READ(skb, dev);
     ifindex = BPF_CORE_READ(dev, ifindex);
     e = find_dev(dev, ifindex);
-    return (e && e->flags & VMLAT_DEV_PORT
-            && enter(ctx, cpu, skb, BPF_CORE_READ(skb, len), id, e->slot,
-                     ifindex, cpu->rx_ns, true));
+    if (!e || !(e->flags & VMLAT_DEV_PORT)
+        || !(config.active & VMLAT_BPF_RX)) {
+        return 0;
+    }
+    a = account(cpu, e->slot);
+    if (!a) {
+        return 0;
+    }
+    count(&a->entered[0], 1);
+    if (config.active & VMLAT_BPF_FILTER && !filter_admits(skb, true)) {
+        count(&a->fates[0][VMLAT_F_FILTERED], 1);
+        return 0;
+    }
+    cpu->rx_segments = 1;
+    if (BPF_CORE_READ(skb, len) > 1518) {
+        cpu->rx_segments = n_segments(skb, true);
+    }
+    cpu->rx_port = e->slot;
+    cpu->rx_ifindex = ifindex;
+    cpu->rx_stack = -1;
+    cpu->rx_state = VMLAT_RX_PORT;
+    return 0;
 }
 
+/* OVS begins with the packet that entered last on this CPU, or with a clone of
+ * it, the original of which is not followed. */
+static __always_inline bool
+begin(void *ctx, struct vmlat_bpf_cpu *cpu, struct place *p, __u64 id)
+{
+    struct vmlat_bpf_packet *pkt;
+
+    cpu->rx_state = VMLAT_RX_NONE;
+    if (unlikely(!take(cpu, p, id, cpu->rx_ns))) {
+        struct vmlat_bpf_account *a = account(cpu, cpu->rx_port);
+
+        if (a) {
+            count(&a->fates[0][VMLAT_F_TABLE_FULL], 1);
+        }
+        return false;
+    }
+
+    pkt = p->pkt;
+    pkt->t[VMLAT_P_RX] = cpu->rx_ns;
+    pkt->t[VMLAT_P_SEND] = 0;
+    pkt->t[VMLAT_P_QDISC] = 0;
+    pkt->in = cpu->rx_port;
+    pkt->out = 0;
+    pkt->flags = 0;
+    pkt->ct_passes = 0;
+    pkt->segments = cpu->rx_segments;
+    pkt->ct_ns = 0;
+    pkt->install_ns = 0;
+    if (config.active & VMLAT_BPF_EVENTS) {
+        struct vmlat_bpf_details *d;
+
+        note(ctx, p->index, VMLAT_P_RX, cpu->rx_ifindex, 0);
+        d = bpf_map_lookup_elem(&details, &p->index);
+        if (d && config.active & VMLAT_BPF_STACKS) {
+            d->points[VMLAT_P_RX].stack = cpu->rx_stack;
+        }
+    }
+    return true;
+}
+
+/* 'head' is skb->head. */
 static __always_inline int
-on_ovs(void *ctx, struct sk_buff *skb, __u64 id)
+on_ovs(void *ctx, struct sk_buff *skb, __u64 id, __u64 head)
 {
     struct vmlat_bpf_cpu *cpu = this_cpu();
     struct vmlat_bpf_packet *pkt;
@@ -1301,20 +1379,30 @@ on_ovs(void *ctx, struct sk_buff *skb, __u64 id)
     if (!cpu) {
         return 0;
     }
-    if (unlikely(!find(&p, id))
-        && (!begin_unknown(ctx, cpu, skb, id) || !find(&p, id))) {
-        cpu->ovs_skb = (__u64) (long) skb;
+    cpu->ovs_skb = (__u64) (long) skb;
+    if (unlikely(cpu->rx_state == VMLAT_RX_LOWER) && cpu->rx_head == head) {
+        enter_from_lower(cpu, skb);
+    }
+    if (likely(cpu->rx_state == VMLAT_RX_PORT && cpu->rx_head == head)) {
+        if (unlikely(!begin(ctx, cpu, &p, id))) {
+            cpu->ovs_ref.gen = 0;
+            return 0;
+        }
+        pkt = p.pkt;
+        pkt->t[VMLAT_P_OVS] = bpf_ktime_get_ns();
+        pkt->passes = 1;
+        note(ctx, p.index, VMLAT_P_OVS, 0, 0);
+    } else if (find(&p, id)
+               || (cpu->rx_skb != (__u64) (long) skb && adopt(cpu, skb, id)
+                   && find(&p, id))) {
+        /* Comes round again: by recirculation, or a copy that does so. */
+        pkt = p.pkt;
+        pkt->passes++;
+    } else {
         cpu->ovs_ref.gen = 0;
         return 0;
     }
-    pkt = p.pkt;
-    if (likely(!pkt->t[VMLAT_P_OVS])) {
-        pkt->t[VMLAT_P_OVS] = bpf_ktime_get_ns();
-        note(ctx, p.index, VMLAT_P_OVS, 0, 0);
-    }
     pkt->last = VMLAT_P_OVS;
-    pkt->passes++;
-    cpu->ovs_skb = (__u64) (long) skb;
     cpu->ovs_ref.index = p.index;
     cpu->ovs_ref.gen = pkt->gen;
     return 0;
@@ -1391,17 +1479,13 @@ int BPF_PROG(vmlat_queue, struct sk_buff *skb)
 
 /* The host sends 'skb' by an internal port. */
 static __noinline int
-enter_internal(void *ctx, struct sk_buff *skb, __u64 id, __u32 port,
-               __u32 ifindex)
+enter_internal(void *ctx, struct sk_buff *skb, __u32 port, __u32 ifindex)
 {
     struct vmlat_bpf_cpu *cpu = this_cpu();
 
     if (cpu) {
-        cpu->rx_skb = (__u64) (long) skb;
-        cpu->rx_ns = 0;
-        cpu->tx_skb = 0;
-        enter(ctx, cpu, skb, skb->len, id, port, ifindex, bpf_ktime_get_ns(),
-              true);
+        enter_next(cpu, skb);
+        enter(ctx, cpu, skb, port, ifindex, bpf_ktime_get_ns(), true);
     }
     return 0;
 }
@@ -1419,7 +1503,7 @@ int BPF_PROG(vmlat_xmit, struct sk_buff *skb, struct net_device *dev)
 
     if (!find(&p, id)) {
         if (unlikely(flags & VMLAT_DEV_INTERNAL)) {
-            enter_internal(ctx, skb, id, e ? e->slot : 0, ifindex);
+            enter_internal(ctx, skb, e ? e->slot : 0, ifindex);
         }
         return 0;
     }
@@ -1432,7 +1516,11 @@ int BPF_PROG(vmlat_xmit, struct sk_buff *skb, struct net_device *dev)
         if (pkt->flags & VMLAT_PKT_TUNNEL) {
             finish_outer(cpu, pkt);
         }
-        enter_internal(ctx, skb, id, e ? e->slot : 0, ifindex);
+        if (!(pkt->flags & (VMLAT_PKT_ENDED | VMLAT_PKT_MOVED))) {
+            count_fate(cpu, pkt, VMLAT_F_LOST);
+        }
+        release(&p, id);
+        enter_internal(ctx, skb, e ? e->slot : 0, ifindex);
         return 0;
     }
 
@@ -1454,7 +1542,9 @@ int BPF_PROG(vmlat_xmit, struct sk_buff *skb, struct net_device *dev)
 
     pkt->t[VMLAT_P_TX] = bpf_ktime_get_ns();
     pkt->last = VMLAT_P_TX;
-    note(ctx, p.index, VMLAT_P_TX, ifindex, skb->queue_mapping);
+    if (config.active & VMLAT_BPF_EVENTS) {
+        note(ctx, p.index, VMLAT_P_TX, ifindex, skb->queue_mapping);
+    }
     if (unlikely(flags & VMLAT_DEV_TUNNEL)) {
         finish_rare(cpu, pkt, p.index, skb);
         pkt->flags |= VMLAT_PKT_ENDED | VMLAT_PKT_TUNNEL;
@@ -1620,8 +1710,11 @@ on_free(struct sk_buff *skb, __u64 location, __u32 reason)
     if (unlikely(find(&p, id))) {
         return packet_freed(skb, id, location, reason);
     }
-    if (reason != VMLAT_REASON_CONSUMED) {
-        cpu = this_cpu();
+    cpu = this_cpu();
+    if (cpu && unlikely(cpu->rx_state)
+        && cpu->rx_skb == (__u64) (long) skb) {
+        end_entered(cpu, VMLAT_F_DROPPED, location, reason);
+    } else if (reason != VMLAT_REASON_CONSUMED) {
         if (cpu && unlikely(cpu->tx_skb == (__u64) (long) skb)) {
             /* By the driver that was given it. */
             struct vmlat_bpf_packet pkt = {
@@ -2019,7 +2112,25 @@ on_install(bool done)
         return CALL;                                                \
     }
 
-POINT(vmlat_ovs, "ovs_dp_process_packet", 1, on_ovs(ctx, skb, id))
+SEC("fentry/ovs_dp_process_packet")
+int
+vmlat_ovs(__u64 *ctx)
+{
+    struct sk_buff *skb = (void *) (long) ctx[0];
+
+    return on_ovs(ctx, skb, id_of(skb), (__u64) (long) skb->head);
+}
+
+SEC("kprobe/ovs_dp_process_packet")
+int
+vmlat_ovs_kprobe(struct pt_regs *ctx)
+{
+    struct sk_buff *skb = (void *) PT_REGS_PARM1(ctx);
+
+    return on_ovs(ctx, skb, id_of_number((__u64) (long) skb),
+                  (__u64) (long) BPF_CORE_READ(skb, head));
+}
+
 POINT(vmlat_send, "ovs_vport_send", 2, on_send(ctx, skb, id))
 POINT(vmlat_upcall, "ovs_dp_upcall", 2, on_upcall(ctx, skb, id))
 POINT(vmlat_message, "netlink_unicast", 2, on_message(skb, id))
