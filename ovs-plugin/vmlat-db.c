@@ -36,6 +36,10 @@ struct db_iface {
 };
 static struct shash ifaces = SHASH_INITIALIZER(&ifaces);
 static struct sset bridges = SSET_INITIALIZER(&bridges);
+
+/* Bridges by the type of a tunnel that they have; NULL if several do. */
+static struct shash tunnels = SHASH_INITIALIZER(&tunnels);
+
 static unsigned int index_seqno;
 
 /* As of the last vmlat_db_changed(). */
@@ -77,6 +81,50 @@ vmlat_db_changed(void)
     return true;
 }
 
+/* The names of the devices that all tunnels of a type share in a datapath of
+ * the kernel begin so. */
+static const struct {
+    const char *prefix;
+    const char *type;
+} tunnel_devices[] = {
+    { "vxlan_sys_", "vxlan" },
+    { "genev_sys_", "geneve" },
+    { "gre_sys", "gre" },
+    { "ip6gre_sys", "ip6gre" },
+    { "erspan_sys", "erspan" },
+    { "ip6erspan_sys", "ip6erspan" },
+    { "gtpu_sys_", "gtpu" },
+    { "bareudp_sys_", "bareudp" },
+};
+
+/* Notes that 'bridge' has an interface of 'type'. */
+static void
+index_tunnel(const char *type, const struct ovsrec_bridge *bridge)
+{
+    struct shash_node *node = shash_find(&tunnels, type);
+
+    if (!node) {
+        shash_add(&tunnels, type, bridge);
+    } else if (node->data != bridge) {
+        node->data = NULL;
+    }
+}
+
+/* Returns the bridge whose tunnels share the device 'name', NULL if it is no
+ * such device or several bridges do. */
+static const struct ovsrec_bridge *
+find_tunnel(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(tunnel_devices); i++) {
+        const char *prefix = tunnel_devices[i].prefix;
+
+        if (!strncmp(name, prefix, strlen(prefix))) {
+            return shash_find_data(&tunnels, tunnel_devices[i].type);
+        }
+    }
+    return NULL;
+}
+
 /* Brings 'ifaces' and 'bridges' up to date.  Rows stay where they are until
  * the sequence number changes. */
 static void
@@ -89,6 +137,7 @@ update_index(void)
     }
     index_seqno = ovsdb_idl_get_seqno(idl);
     shash_clear_free_data(&ifaces);
+    shash_clear(&tunnels);
     sset_clear(&bridges);
     OVSREC_BRIDGE_FOR_EACH (bridge, idl) {
         sset_add(&bridges, bridge->name);
@@ -100,6 +149,7 @@ update_index(void)
 
                 di->iface = port->interfaces[j];
                 di->bridge = bridge;
+                index_tunnel(di->iface->type, bridge);
                 if (!shash_add_once(&ifaces, di->iface->name, di)) {
                     free(di);
                 }
@@ -118,6 +168,9 @@ vmlat_db_port_lookup(const char *name, struct vmlat_db_port *port)
     update_index();
     di = shash_find_data(&ifaces, name);
     if (!di) {
+        const struct ovsrec_bridge *bridge = find_tunnel(name);
+
+        port->bridge = bridge ? bridge->name : NULL;
         return;
     }
 

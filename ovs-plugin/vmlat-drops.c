@@ -110,6 +110,9 @@ vmlat_command_drops(const struct vmlat_args *args, struct ds *reply)
         vmlat_out_integer(&out, left_out);
     }
     vmlat_out_finish(&out, reply);
+    if (args->style.format == TF_TABLE) {
+        vmlat_put_kernel_state(reply);
+    }
     free(drops);
 
 exit:

@@ -445,11 +445,17 @@ put_kernel_event(struct vmlat_view *view, const struct event *event,
     put_stages(event, ds);
     ds_put_char(ds, '\n');
 
-    if (p->passes > 1 || p->ct_passes || p->install_ns) {
-        ds_put_format(ds, "    flow table passes: %"PRIu8", conntrack "
-                      "passes: %"PRIu8" (", p->passes, p->ct_passes);
+    if (p->passes > 1) {
+        ds_put_format(ds, "    passes through the flow table: %"PRIu8"\n",
+                      p->passes);
+    }
+    if (p->ct_passes) {
+        ds_put_format(ds, "    conntrack: %"PRIu8" passes, ", p->ct_passes);
         vmlat_put_us(ds, p->ct_ns);
-        ds_put_cstr(ds, "), installing flows: ");
+        ds_put_char(ds, '\n');
+    }
+    if (p->install_ns) {
+        ds_put_cstr(ds, "    installing flows: ");
         vmlat_put_us(ds, p->install_ns);
         ds_put_char(ds, '\n');
     }

@@ -287,6 +287,9 @@ vmlat_command_flows(const struct vmlat_args *args_, struct ds *reply)
         out_rest("left out", 0, left_out, 0, &out);
     }
     vmlat_out_finish(&out, reply);
+    if (args.style.format == TF_TABLE) {
+        vmlat_put_kernel_state(reply);
+    }
     if (args.style.format == TF_TABLE
         && !vmlat_setting_get(VMLAT_SET_MAX_FLOWS)) {
         ds_put_cstr(reply, "flows are not measured: say how many at most by "

@@ -160,7 +160,10 @@ is_userspace_measured(void)
 char *
 vmlat_interval_start_result(struct ds *reply)
 {
-    const char *why_not = vmlat_kernel_why_not();
+    /* Without support for the kernel datapath nobody knows whether there is
+     * one, and vmlat_start() has said what there is to say. */
+    const char *why_not = (vmlat_kernel_is_supported()
+                           ? vmlat_kernel_why_not() : NULL);
 
     if (vmlat_state() != VMLAT_STARTED) {
         return xstrdup("stopped again before the kernel datapath was "
@@ -173,6 +176,11 @@ vmlat_interval_start_result(struct ds *reply)
     } else if (vmlat_start_pending()) {
         ds_put_cstr(reply, "warning: the kernel datapath is not measured "
                     "yet; vmlat/status tells when it is\n");
+    } else if (vmlat_datapath_why_not()
+               && vmlat_kernel_state() == VMLAT_KERNEL_OFF) {
+        ds_put_format(reply, "warning: nothing is measured before a datapath "
+                      "of the kernel has ports; the userspace datapath "
+                      "cannot be: %s\n", vmlat_datapath_why_not());
     }
     return NULL;
 }

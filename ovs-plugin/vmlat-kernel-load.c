@@ -27,6 +27,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -48,6 +49,14 @@
 VLOG_DEFINE_THIS_MODULE(vmlat_kernel_load);
 
 #define MIN_KERNEL "5.10"
+
+/* Files. */
+#define STATUS_FILE "/proc/self/status"
+#define FDINFO_FILE "/proc/self/fdinfo/%d"
+#define LOCKDOWN_FILE "/sys/kernel/security/lockdown"
+#define BTF_FILE "/sys/kernel/btf/vmlinux"
+#define CPUS_FILE "/sys/devices/system/cpu/possible"
+
 #define LOST_ALL "everything"
 
 /* The kernel's limit for a value of an array, KMALLOC_MAX_SIZE. */
@@ -127,29 +136,17 @@ DEFINE_STATIC_PER_THREAD_DATA(struct problem *, problem, NULL);
 static void
 last_line(const char *log, char *text, size_t size)
 {
-    const char *end = log + strlen(log);
-
     text[0] = '\0';
-    while (end > log) {
-        const char *line;
-        size_t n;
+    while (*log) {
+        size_t n = strcspn(log, "\n");
 
-        if (end[-1] == '\n') {
-            end--;
-            continue;
+        if (n && strncmp(log, "processed ", 10)
+            && strncmp(log, "verification time ", 18)
+            && strncmp(log, "stack depth ", 12)) {
+            snprintf(text, size, "%.*s", (int) n, log);
         }
-        line = end;
-        while (line > log && line[-1] != '\n') {
-            line--;
-        }
-        n = end - line;
-        if (strncmp(line, "processed ", 10)
-            && strncmp(line, "verification time ", 18)
-            && strncmp(line, "stack depth ", 12)) {
-            snprintf(text, size, "%.*s", (int) n, line);
-            return;
-        }
-        end = line;
+        log += n;
+        log += *log == '\n';
     }
 }
 
@@ -207,7 +204,7 @@ vmlat_kernel_libbpf_init(void)
 static bool
 has_capability(int capability)
 {
-    FILE *stream = fopen("/proc/self/status", "r");
+    FILE *stream = fopen(STATUS_FILE, "r");
     uint64_t effective = UINT64_MAX;
     char line[256];
 
@@ -230,7 +227,7 @@ has_capability(int capability)
 static bool
 is_locked_down(void)
 {
-    FILE *stream = fopen("/sys/kernel/security/lockdown", "r");
+    FILE *stream = fopen(LOCKDOWN_FILE, "r");
     char line[256];
     bool locked;
 
@@ -263,9 +260,9 @@ why_nothing(void)
         return xasprintf("Linux %s is too old: " MIN_KERNEL " is the first "
                          "that can be measured", u.release);
     }
-    if (access("/sys/kernel/btf/vmlinux", R_OK)) {
-        return xasprintf("/sys/kernel/btf/vmlinux: %s: the kernel has to be "
-                         "built with CONFIG_DEBUG_INFO_BTF=y",
+    if (access(BTF_FILE, R_OK)) {
+        return xasprintf(BTF_FILE ": %s: the kernel has to be built "
+                         "with CONFIG_DEBUG_INFO_BTF=y",
                          ovs_strerror(errno));
     }
     if (!has_capability(CAPABILITY_SYS_ADMIN)
@@ -277,8 +274,8 @@ why_nothing(void)
     }
     if (is_locked_down()) {
         return xstrdup("the kernel is locked down (lockdown=confidentiality, "
-                       "see /sys/kernel/security/lockdown): BPF programs may "
-                       "not read its memory");
+                       "see " LOCKDOWN_FILE "): BPF programs may not read "
+                       "its memory");
     }
     return NULL;
 }
@@ -344,19 +341,19 @@ SKELETON(vmlat_path_old_bpf)
 static size_t
 n_possible_cpus(void)
 {
-    FILE *stream = fopen("/sys/devices/system/cpu/possible", "r");
+    FILE *stream = fopen(CPUS_FILE, "r");
     char line[1024];
     int n = libbpf_num_possible_cpus();
 
     /* "0-3,8-11": numbers count, not how many there are. */
     if (stream) {
         if (fgets(line, sizeof line, stream)) {
-            const char *p = line + strcspn(line, "\n");
+            size_t i = strcspn(line, "\n");
 
-            while (p > line && p[-1] >= '0' && p[-1] <= '9') {
-                p--;
+            while (i && isdigit((unsigned char) line[i - 1])) {
+                i--;
             }
-            n = MAX(n, atoi(p) + 1);
+            n = MAX(n, atoi(&line[i]) + 1);
         }
         fclose(stream);
     }
@@ -422,7 +419,7 @@ map_array(const struct vmlat_kernel_programs *p, const char *name,
 static size_t
 map_memory(int fd)
 {
-    char *file_name = xasprintf("/proc/self/fdinfo/%d", fd);
+    char *file_name = xasprintf(FDINFO_FILE, fd);
     FILE *stream = fopen(file_name, "r");
     unsigned long long int bytes = 0;
     char line[256];
@@ -700,6 +697,11 @@ vmlat_kernel_load(const struct vmlat_kernel_load_options *options,
     } while (!p && !*errorp && !cancelled);
     *problem_get() = NULL;
 
+    if (p) {
+        /* Again, since stacks have the programs themselves in them. */
+        vmlat_kernel_symbols_destroy(l.loaded->symbols);
+        l.loaded->symbols = vmlat_kernel_symbols_read();
+    }
     if (p && !cancelled && !map_all(&l, p)) {
         *errorp = xasprintf("cannot map the BPF maps: %s",
                             ovs_strerror(errno));

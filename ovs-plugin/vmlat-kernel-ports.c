@@ -22,14 +22,18 @@
 #include <config.h>
 #include "vmlat-kernel-private.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_link.h>
+#include <linux/net_namespace.h>
 #include <linux/openvswitch.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "hash.h"
 #include "netlink.h"
@@ -55,9 +59,8 @@ static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 5);
 struct link {
     struct hmap_node node;      /* By 'ifindex'. */
     uint32_t ifindex;
-    uint32_t master;            /* Device that this one is a member of, 0: none.
-                                 */
-    uint32_t lower;             /* Device that this one is upon, 0: none. */
+    uint32_t master;            /* Device that it is a member of, 0: none. */
+    uint32_t lower;             /* Device that it is upon, 0: none. */
     char kind[16];              /* "vxlan", "" for hardware. */
 };
 
@@ -146,6 +149,86 @@ dump_links(struct hmap *links)
     }
 }
 
+/* Network namespaces.
+ *
+ * An internal port may have been moved to another one.  The kernel then gives
+ * a number that only rtnetlink knows; the programs know the inode number. */
+
+#define NETNS_FILE "/proc/self/ns/net"
+
+/* Returns the number of the daemon's network namespace. */
+static uint32_t
+own_netns(void)
+{
+    struct stat s;
+
+    return stat(NETNS_FILE, &s) ? 0 : s.st_ino;
+}
+
+/* Where namespaces with names are. */
+static const char *netns_dirs[] = {
+    "/run/netns",
+    "/run/docker/netns",
+};
+
+/* Returns the number that the kernel has for namespace 'fd', -1 if none. */
+static int
+netns_id(int fd)
+{
+    static const struct nl_policy policy[] = {
+        [NETNSA_NSID] = { .type = NL_A_U32 },
+    };
+    struct nlattr *attrs[ARRAY_SIZE(policy)];
+    struct ofpbuf request, *reply;
+    int id = -1;
+
+    ofpbuf_init(&request, 0);
+    nl_msg_put_nlmsghdr(&request, sizeof(struct rtgenmsg), RTM_GETNSID,
+                        NLM_F_REQUEST);
+    ofpbuf_put_zeros(&request, NLMSG_ALIGN(sizeof(struct rtgenmsg)));
+    nl_msg_put_u32(&request, NETNSA_FD, fd);
+    if (!nl_transact(NETLINK_ROUTE, &request, &reply)) {
+        if (nl_policy_parse(reply, (NLMSG_HDRLEN
+                                    + NLMSG_ALIGN(sizeof(struct rtgenmsg))),
+                            policy, attrs, ARRAY_SIZE(policy))) {
+            id = nl_attr_get_u32(attrs[NETNSA_NSID]);
+        }
+        ofpbuf_delete(reply);
+    }
+    ofpbuf_uninit(&request);
+    return id;
+}
+
+/* Returns the inode number of the namespace that the kernel calls 'id', 0 if
+ * it cannot be found. */
+static uint32_t
+find_netns(int id)
+{
+    uint32_t found = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(netns_dirs) && !found; i++) {
+        DIR *dir = opendir(netns_dirs[i]);
+        struct dirent *entry;
+
+        while (dir && !found && (entry = readdir(dir)) != NULL) {
+            int fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC);
+            struct stat s;
+
+            if (fd >= 0) {
+                if (entry->d_name[0] != '.' && netns_id(fd) == id
+                    && !fstat(fd, &s)) {
+                    found = s.st_ino;
+                }
+                close(fd);
+            }
+        }
+        if (dir) {
+            closedir(dir);
+        }
+    }
+    return found;
+}
+
 /* Datapaths and their ports. */
 
 /* Starts to dump all of 'family' by 'command'. */
@@ -181,7 +264,7 @@ dump_dps(size_t *n)
     };
     uint64_t stub[NL_DUMP_BUFSIZE / 8];
     struct ofpbuf reply, buf;
-    struct dp *dps = NULL;
+    struct dp *dps = NULL, *dp;
     size_t allocated = 0;
     struct nl_dump dump;
     int family = 0;
@@ -202,9 +285,9 @@ dump_dps(size_t *n)
             if (*n >= allocated) {
                 dps = x2nrealloc(dps, &allocated, sizeof *dps);
             }
-            dps[*n].ifindex = header->dp_ifindex;
-            dps[(*n)++].name
-                = xstrdup(nl_attr_get_string(attrs[OVS_DP_ATTR_NAME]));
+            dp = &dps[(*n)++];
+            dp->ifindex = header->dp_ifindex;
+            dp->name = xstrdup(nl_attr_get_string(attrs[OVS_DP_ATTR_NAME]));
         }
     }
     ofpbuf_uninit(&buf);
@@ -254,15 +337,15 @@ is_tunnel(const char *type)
 }
 
 static void
-add_dev(struct vmlat_kernel_scan *scan, uint32_t ifindex, uint16_t flags,
-        size_t port)
+add_dev(struct vmlat_kernel_scan *scan, uint32_t ifindex, uint32_t netns,
+        uint16_t flags, size_t port)
 {
     if (scan->n_devs >= scan->allocated_devs) {
         scan->devs = x2nrealloc(scan->devs, &scan->allocated_devs,
                                 sizeof *scan->devs);
     }
     scan->devs[scan->n_devs++] = (struct vmlat_kernel_scan_dev) {
-        ifindex, flags, port
+        ifindex, netns, flags, port
     };
 }
 
@@ -270,7 +353,7 @@ add_dev(struct vmlat_kernel_scan *scan, uint32_t ifindex, uint16_t flags,
  * there are any. */
 static bool
 add_lower(struct vmlat_kernel_scan *scan, const struct hmap *links,
-          const struct link *link, size_t port, int depth)
+          const struct link *link, uint32_t netns, size_t port, int depth)
 {
     bool is_aggregate = (!strcmp(link->kind, "bond")
                          || !strcmp(link->kind, "team"));
@@ -284,9 +367,10 @@ add_lower(struct vmlat_kernel_scan *scan, const struct hmap *links,
         const struct link *lower = find_link(links, link->lower);
 
         if (lower) {
-            bool through = add_lower(scan, links, lower, port, depth + 1);
+            bool through = add_lower(scan, links, lower, netns, port,
+                                     depth + 1);
 
-            add_dev(scan, lower->ifindex,
+            add_dev(scan, lower->ifindex, netns,
                     VMLAT_DEV_LOWER | (through ? VMLAT_DEV_THROUGH : 0), port);
             found = true;
         }
@@ -294,8 +378,8 @@ add_lower(struct vmlat_kernel_scan *scan, const struct hmap *links,
     if (is_aggregate) {
         HMAP_FOR_EACH (member, node, links) {
             if (member->master == link->ifindex) {
-                add_lower(scan, links, member, port, depth + 1);
-                add_dev(scan, member->ifindex, VMLAT_DEV_LOWER, port);
+                add_lower(scan, links, member, netns, port, depth + 1);
+                add_dev(scan, member->ifindex, netns, VMLAT_DEV_LOWER, port);
                 found = true;
             }
         }
@@ -303,12 +387,15 @@ add_lower(struct vmlat_kernel_scan *scan, const struct hmap *links,
     return found;
 }
 
+/* Adds the port whose device has number 'ifindex' in 'netns', which is 0 if it
+ * is unknown. */
 static void
 add_port(struct vmlat_kernel_scan *scan, const struct hmap *links,
          const char *dp_name, const char *name, uint32_t type,
-         uint32_t ifindex)
+         uint32_t ifindex, uint32_t netns)
 {
-    const struct link *link = ifindex ? find_link(links, ifindex) : NULL;
+    const struct link *link = (netns == own_netns()
+                               ? find_link(links, ifindex) : NULL);
     struct vmlat_kernel_scan_port *port;
     uint16_t flags = VMLAT_DEV_PORT;
 
@@ -320,9 +407,9 @@ add_port(struct vmlat_kernel_scan *scan, const struct hmap *links,
     port->name = xstrdup(name);
     port->type = xstrdup(port_type(type, link ? link->kind : ""));
     port->dp = xstrdup(dp_name);
-    port->ifindex = ifindex;
+    port->ifindex = netns ? ifindex : 0;
     port->is_tap = link && !strcmp(link->kind, "tun");
-    if (!ifindex) {
+    if (!port->ifindex) {
         return;
     }
 
@@ -330,10 +417,11 @@ add_port(struct vmlat_kernel_scan *scan, const struct hmap *links,
         flags |= VMLAT_DEV_INTERNAL;
     } else if (is_tunnel(port->type)) {
         flags |= VMLAT_DEV_TUNNEL;
-    } else if (link && add_lower(scan, links, link, scan->n_ports - 1, 0)) {
+    } else if (link && add_lower(scan, links, link, netns, scan->n_ports - 1,
+                                 0)) {
         flags |= VMLAT_DEV_THROUGH;
     }
-    add_dev(scan, ifindex, flags, scan->n_ports - 1);
+    add_dev(scan, ifindex, netns, flags, scan->n_ports - 1);
 }
 
 static void
@@ -357,7 +445,7 @@ dump_ports(struct vmlat_kernel_scan *scan, const struct hmap *links,
     ofpbuf_use_stub(&buf, stub, sizeof stub);
     while (nl_dump_next(&dump, &reply, &buf)) {
         struct nlattr *attrs[ARRAY_SIZE(policy)];
-        uint32_t ifindex;
+        uint32_t ifindex, netns;
         const char *name;
 
         if (!nl_policy_parse(&reply, OVS_PAYLOAD, policy, attrs,
@@ -368,12 +456,14 @@ dump_ports(struct vmlat_kernel_scan *scan, const struct hmap *links,
         if (!strcmp(name, OFPROTO_DP)) {
             continue;
         }
-        ifindex = (attrs[OVS_VPORT_ATTR_NETNSID] ? 0
-                   : attrs[OVS_VPORT_ATTR_IFINDEX]
+        ifindex = (attrs[OVS_VPORT_ATTR_IFINDEX]
                    ? nl_attr_get_u32(attrs[OVS_VPORT_ATTR_IFINDEX])
                    : if_nametoindex(name));
+        netns = (attrs[OVS_VPORT_ATTR_NETNSID]
+                 ? find_netns(nl_attr_get_u32(attrs[OVS_VPORT_ATTR_NETNSID]))
+                 : own_netns());
         add_port(scan, links, dp->name, name,
-                 nl_attr_get_u32(attrs[OVS_VPORT_ATTR_TYPE]), ifindex);
+                 nl_attr_get_u32(attrs[OVS_VPORT_ATTR_TYPE]), ifindex, netns);
     }
     ofpbuf_uninit(&buf);
     error = nl_dump_done(&dump);
@@ -432,6 +522,7 @@ vmlat_kernel_scan_destroy(struct vmlat_kernel_scan *scan)
 struct device {
     struct hmap_node node;      /* By 'ifindex'. */
     uint32_t ifindex;
+    uint32_t netns;
     uint16_t slot;
     uint16_t flags;
     bool written;
@@ -439,12 +530,12 @@ struct device {
 static struct hmap devices = HMAP_INITIALIZER(&devices);
 
 static struct device *
-find_device(uint32_t ifindex)
+find_device(uint32_t ifindex, uint32_t netns)
 {
     struct device *device;
 
     HMAP_FOR_EACH_WITH_HASH (device, node, hash_int(ifindex, 0), &devices) {
-        if (device->ifindex == ifindex) {
+        if (device->ifindex == ifindex && device->netns == netns) {
             return device;
         }
     }
@@ -452,13 +543,14 @@ find_device(uint32_t ifindex)
 }
 
 static void
-add_device(uint32_t ifindex, uint16_t slot, uint16_t flags)
+add_device(uint32_t ifindex, uint32_t netns, uint16_t slot, uint16_t flags)
 {
-    struct device *device = find_device(ifindex);
+    struct device *device = find_device(ifindex, netns);
 
     if (!device) {
         device = xzalloc(sizeof *device);
         device->ifindex = ifindex;
+        device->netns = netns;
         device->slot = slot;
         hmap_insert(&devices, &device->node, hash_int(ifindex, 0));
     }
@@ -468,6 +560,7 @@ add_device(uint32_t ifindex, uint16_t slot, uint16_t flags)
     device->flags |= flags;
 }
 
+/* Marks the kernel ports that are not among those found. */
 static void
 mark_gone(struct vmlat_port *port, void *found_)
     OVS_REQUIRES(vmlat_ports_mutex)
@@ -484,6 +577,7 @@ vmlat_kernel_ports_apply(const struct vmlat_kernel_scan *scan)
 {
     bool *found = xcalloc(VMLAT_MAX_PORTS, sizeof *found);
     uint16_t *slots = xcalloc(scan->n_ports + 1, sizeof *slots);
+    unsigned int n_unslotted = 0;
     struct device *device;
 
     ovs_mutex_lock(&vmlat_ports_mutex);
@@ -496,8 +590,11 @@ vmlat_kernel_ports_apply(const struct vmlat_kernel_scan *scan)
         if (port) {
             slots[i] = port->slot;
             found[port->slot] = true;
+        } else {
+            n_unslotted++;
         }
     }
+    vmlat_port_kernel_set_unslotted(n_unslotted);
     vmlat_port_for_each(mark_gone, found);
     ovs_mutex_unlock(&vmlat_ports_mutex);
 
@@ -508,7 +605,8 @@ vmlat_kernel_ports_apply(const struct vmlat_kernel_scan *scan)
         const struct vmlat_kernel_scan_dev *dev = &scan->devs[i];
 
         if (slots[dev->port]) {
-            add_device(dev->ifindex, slots[dev->port], dev->flags);
+            add_device(dev->ifindex, dev->netns, slots[dev->port],
+                       dev->flags);
         }
     }
     free(slots);
@@ -524,30 +622,19 @@ vmlat_kernel_ports_apply(const struct vmlat_kernel_scan *scan)
     __atomic_store_n(&(MEMBER), VALUE, __ATOMIC_RELEASE)
 
 static void
-write_entry(struct vmlat_bpf_dev *e, const struct device *device,
-            uint32_t netns)
+write_entry(struct vmlat_bpf_dev *e, const struct device *device)
 {
     STORE(e->flags, 0);
     STORE(e->dev, 0);
     STORE(e->slot, device->slot);
-    STORE(e->netns, netns);
+    STORE(e->netns, device->netns);
     STORE(e->ifindex, device->ifindex);
     STORE(e->flags, device->flags);
-}
-
-/* Returns the number of the daemon's network namespace. */
-static uint32_t
-own_netns(void)
-{
-    struct stat s;
-
-    return stat("/proc/self/ns/net", &s) ? 0 : s.st_ino;
 }
 
 void
 vmlat_kernel_devs_write(struct vmlat_bpf_dev *devs)
 {
-    uint32_t netns = own_netns();
     struct device *device;
 
     HMAP_FOR_EACH (device, node, &devices) {
@@ -559,14 +646,14 @@ vmlat_kernel_devs_write(struct vmlat_bpf_dev *devs)
         if (!e->ifindex || e->ifindex == REMOVED) {
             continue;
         }
-        device = find_device(e->ifindex);
+        device = find_device(e->ifindex, e->netns);
         if (!device) {
             STORE(e->flags, 0);
             STORE(e->ifindex, REMOVED);
             STORE(e->dev, 0);
         } else {
             if (e->slot != device->slot || e->flags != device->flags) {
-                write_entry(e, device, netns);
+                write_entry(e, device);
             }
             device->written = true;
         }
@@ -578,7 +665,7 @@ vmlat_kernel_devs_write(struct vmlat_bpf_dev *devs)
                 = &devs[VMLAT_BPF_DEV_HASH(device->ifindex + i)];
 
             if (!e->ifindex || e->ifindex == REMOVED) {
-                write_entry(e, device, netns);
+                write_entry(e, device);
                 device->written = true;
             }
         }
@@ -589,11 +676,10 @@ vmlat_kernel_devs_write(struct vmlat_bpf_dev *devs)
     }
 
     /* Those removed that nothing comes after. */
-    for (size_t i = 2 * VMLAT_BPF_DEVS; i-- > 0; ) {
-        struct vmlat_bpf_dev *e = &devs[VMLAT_BPF_DEV_HASH(i)];
+    for (size_t i = 2 * VMLAT_BPF_DEVS; i > 0; i--) {
+        struct vmlat_bpf_dev *e = &devs[VMLAT_BPF_DEV_HASH(i - 1)];
 
-        if (e->ifindex == REMOVED
-            && !devs[VMLAT_BPF_DEV_HASH(i + 1)].ifindex) {
+        if (e->ifindex == REMOVED && !devs[VMLAT_BPF_DEV_HASH(i)].ifindex) {
             STORE(e->ifindex, 0);
         }
     }

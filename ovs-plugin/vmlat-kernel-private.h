@@ -111,12 +111,13 @@ struct vmlat_kernel_scan_port {
     char *name;
     char *type;                 /* "system", "internal", "vxlan", ... */
     char *dp;                   /* Name of the datapath. */
-    uint32_t ifindex;           /* 0 if it is not in our namespace. */
+    uint32_t ifindex;           /* 0 if its network namespace is unknown. */
     bool is_tap;
 };
 
 struct vmlat_kernel_scan_dev {
     uint32_t ifindex;
+    uint32_t netns;             /* Inode number of the network namespace. */
     uint16_t flags;             /* VMLAT_DEV_*. */
     size_t port;                /* In 'ports'. */
 };

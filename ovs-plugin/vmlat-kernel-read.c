@@ -811,10 +811,32 @@ vmlat_kernel_events_read(struct vmlat_bpf_event **eventsp, uint64_t *n_lost)
     return n;
 }
 
+/* Returns true if function 'name' is there only since a program is attached:
+ * it is no part of the way of a packet. */
+static bool
+is_of_bpf(const char *name)
+{
+    static const char *prefixes[] = {
+        "bpf_prog_", "bpf_trampoline_", "bpf_trace_run", "__bpf_",
+        "__traceiter_", "trace_call_bpf", "kprobe_", "kretprobe_",
+        "aggr_pre_handler", "optimized_callback", "opt_pre_handler",
+        "ftrace_", "bpf_get_stack",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
+        if (!strncmp(name, prefixes[i], strlen(prefixes[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool
 vmlat_kernel_stack_format(int32_t stack, struct ds *ds)
 {
     uint64_t addresses[VMLAT_BPF_STACK_DEPTH];
+    struct ds scratch = DS_EMPTY_INITIALIZER;
+    const char *separator = "";
 
     memset(addresses, 0, sizeof addresses);
     if (stack < 0 || !loaded || loaded->stacks < 0
@@ -822,12 +844,15 @@ vmlat_kernel_stack_format(int32_t stack, struct ds *ds)
         return false;
     }
     for (size_t i = 0; i < VMLAT_BPF_STACK_DEPTH && addresses[i]; i++) {
-        struct ds scratch = DS_EMPTY_INITIALIZER;
+        const char *name = vmlat_kernel_function_name(addresses[i], &scratch);
 
-        ds_put_format(ds, "%s%s", i ? " < " : "",
-                      vmlat_kernel_function_name(addresses[i], &scratch));
-        ds_destroy(&scratch);
+        if (!separator[0] && is_of_bpf(name)) {
+            continue;
+        }
+        ds_put_format(ds, "%s%s", separator, name);
+        separator = " < ";
     }
+    ds_destroy(&scratch);
     return true;
 }
 

@@ -36,6 +36,8 @@
 
 VLOG_DEFINE_THIS_MODULE(vmlat_kernel_symbols);
 
+#define KALLSYMS "/proc/kallsyms"
+
 struct symbol {
     uint64_t address;
     uint32_t name;              /* Offset in 'names'. */
@@ -85,11 +87,11 @@ compare_names(const void *a_, const void *b_)
 static void
 read_kallsyms(struct vmlat_kernel_symbols *s)
 {
-    FILE *stream = fopen("/proc/kallsyms", "r");
+    FILE *stream = fopen(KALLSYMS, "r");
     char line[512];
 
     if (!stream) {
-        VLOG_WARN("/proc/kallsyms: %s", ovs_strerror(errno));
+        VLOG_WARN(KALLSYMS ": %s", ovs_strerror(errno));
         return;
     }
     while (fgets(line, sizeof line, stream)) {

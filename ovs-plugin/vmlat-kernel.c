@@ -49,8 +49,12 @@
 
 VLOG_DEFINE_THIS_MODULE(vmlat_kernel);
 
-/* How long changes of ports are gathered before the thread looks, in ms. */
-#define SCAN_DELAY 20
+/* How long changes of ports are gathered before the thread looks, in ms: where
+ * looking takes longer, since there are many devices, it waits longer, so that
+ * it does not hold up those who make these changes. */
+#define MIN_SCAN_DELAY 20
+#define MAX_SCAN_DELAY 1000
+#define SCAN_DELAY_FACTOR 10
 
 /* How often the thread looks for upcalls that were dropped, in ms. */
 #define SWEEP_INTERVAL 1000
@@ -107,6 +111,7 @@ struct worker {
     bool has_scanned;               /* Since this became wanted. */
     bool failed;                    /* The same. */
     long long int scan_at;          /* time_msec(), LLONG_MAX: never. */
+    long long int scan_delay;       /* ms. */
     long long int sweep_at;         /* The same. */
 };
 
@@ -191,6 +196,7 @@ drain(int fd)
 static size_t
 worker_scan(struct worker *w)
 {
+    long long int begin = time_msec();
     struct vmlat_kernel_scan *scan, *old;
     size_t n;
 
@@ -199,6 +205,8 @@ worker_scan(struct worker *w)
     w->has_scanned = true;
     scan = vmlat_kernel_scan();
     n = scan->n_ports;
+    w->scan_delay = MIN(MAX_SCAN_DELAY, (time_msec() - begin)
+                                        * SCAN_DELAY_FACTOR);
 
     ovs_mutex_lock(&mutex);
     old = new_scan;
@@ -293,7 +301,7 @@ static void
 worker_run(struct worker *w)
     OVS_EXCLUDED(mutex)
 {
-    bool want, end, on;
+    bool want, end, on, changed;
 
     ovs_mutex_lock(&mutex);
     end = unload;
@@ -315,8 +323,11 @@ worker_run(struct worker *w)
     if (!want) {
         return;
     }
-    if (drain(w->links) | drain(w->vports)) {
-        w->scan_at = MIN(w->scan_at, time_msec() + SCAN_DELAY);
+    changed = drain(w->links);
+    changed |= drain(w->vports);
+    if (changed) {
+        w->scan_at = MIN(w->scan_at, time_msec() + MAX(w->scan_delay,
+                                                  MIN_SCAN_DELAY));
     }
     if (!w->has_scanned || time_msec() >= w->scan_at) {
         size_t n = worker_scan(w);

@@ -41,6 +41,7 @@ static ATOMIC(struct vmlat_port *) slots[VMLAT_MAX_PORTS];
 static struct shash ports_by_name OVS_GUARDED_BY(vmlat_ports_mutex)
     = SHASH_INITIALIZER(&ports_by_name);
 static unsigned int n_unslotted OVS_GUARDED_BY(vmlat_ports_mutex);
+static unsigned int n_kernel_unslotted OVS_GUARDED_BY(vmlat_ports_mutex);
 
 /* What the datapath knows by pointer: netdevs (to ports) and receive queues
  * (to receive queues).  Written under the mutex, read by any thread. */
@@ -156,7 +157,7 @@ vmlat_port_for_each(void (*cb)(struct vmlat_port *, void *aux), void *aux)
 unsigned int
 vmlat_port_n_unslotted(void)
 {
-    return n_unslotted;
+    return n_unslotted + n_kernel_unslotted;
 }
 
 /* Returns true if no datapath has 'port' any more. */
@@ -253,6 +254,8 @@ port_set_how(struct vmlat_port *port, struct netdev *netdev)
     }
 }
 
+static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 20);
+
 static void
 ports_found(void)
 {
@@ -281,9 +284,9 @@ port_create(const char *name, const char *type)
             return port;
         }
     }
-    n_unslotted++;
-    VLOG_WARN("%s: not measured, %d ports are known already (vmlat/clear "
-              "forgets those that are gone)", name, VMLAT_MAX_PORTS - 1);
+    VLOG_WARN_RL(&rl, "%s: not measured, %d ports are known already "
+                 "(vmlat/clear forgets those that are gone)",
+                 name, VMLAT_MAX_PORTS - 1);
     return NULL;
 }
 
@@ -325,7 +328,7 @@ vmlat_port_kernel_found(const char *name, const char *type, uint32_t ifindex,
     port->ifindex = ifindex;
     port->how = ifindex ? "BPF" : "none";
     port->why_not = (ifindex ? NULL
-                     : "its device is in another network namespace");
+                     : "its device is in a network namespace without a name");
     return port;
 }
 
@@ -334,6 +337,12 @@ vmlat_port_kernel_gone(struct vmlat_port *port)
 {
     port->is_present = false;
     port->ifindex = 0;
+}
+
+void
+vmlat_port_kernel_set_unslotted(unsigned int n)
+{
+    n_kernel_unslotted = n;
 }
 
 void
@@ -348,6 +357,7 @@ vmlat_port_rxq_opened(struct netdev_rxq *rx)
     if (!port) {
         port = port_create(netdev_get_name(netdev), netdev_get_type(netdev));
         if (!port) {
+            n_unslotted++;
             goto out;
         }
     }

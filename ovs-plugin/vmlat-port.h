@@ -83,7 +83,7 @@ struct vmlat_port {
     bool is_kernel;
     bool is_present;                /* Not gone. */
     bool is_tap;                    /* Is a tap device. */
-    uint32_t ifindex;               /* 0 if not in our network namespace. */
+    uint32_t ifindex;               /* In its network namespace; 0: unknown. */
 
     /* Protected by vmlat_ports_mutex. */
     const struct netdev *netdev;    /* NULL if gone. */
@@ -111,6 +111,10 @@ struct vmlat_port *vmlat_port_kernel_found(const char *name, const char *type,
 
 /* It has this port no more. */
 void vmlat_port_kernel_gone(struct vmlat_port *)
+    OVS_REQUIRES(vmlat_ports_mutex);
+
+/* 'n' of its ports have no slot. */
+void vmlat_port_kernel_set_unslotted(unsigned int n)
     OVS_REQUIRES(vmlat_ports_mutex);
 
 /* Changes whenever there is a new port, or one has come back. */
@@ -143,8 +147,8 @@ void vmlat_port_for_each(void (*cb)(struct vmlat_port *, void *aux),
 /* Forgets the ports that are gone. */
 void vmlat_port_forget_gone(void) OVS_REQUIRES(vmlat_ports_mutex);
 
-/* Number of receive queues and kernel ports that are not measured, since all slots were in use
- * or another port had the same name. */
+/* Number of receive queues and kernel ports that are not measured, since all
+ * slots were in use or another port had the same name. */
 unsigned int vmlat_port_n_unslotted(void) OVS_REQUIRES(vmlat_ports_mutex);
 
 /* Returns why 'port' is not measured, or not in full; NULL if it is. */

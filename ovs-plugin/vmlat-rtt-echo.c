@@ -89,6 +89,18 @@ is_copy(const struct vmlat_rtt_echo *echo, uint64_t skb)
     return false;
 }
 
+static bool
+was_dropped(const struct vmlat_rtt_echo *echo, uint64_t skb)
+{
+    for (size_t i = 0; i < echo->n_steps; i++) {
+        if (echo->steps[i].skb == skb
+            && echo->steps[i].point == VMLAT_RTT_DROPPED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Adds the point of 'event', which has the key of 'echo'.  Points may come a
  * little out of order. */
 enum vmlat_rtt_added
@@ -101,11 +113,13 @@ vmlat_rtt_echo_add(struct vmlat_rtt_echo *echo,
     size_t i;
 
     /* A packet that enters where another one of the same echo entered before
-     * repeats it.  One that shows up elsewhere continues it. */
+     * repeats it.  One that shows up elsewhere continues it, as does one after
+     * a drop: ping tries again when a queue is full. */
     first = first_step(echo, reply);
     if (event->flags & VMLAT_RTT_FIRST && first
         && first->skb != event->skb && first->point == event->point
-        && first->ifindex == event->ifindex) {
+        && first->ifindex == event->ifindex
+        && !was_dropped(echo, first->skb)) {
         if (!is_copy(echo, event->skb)
             && echo->n_copies < VMLAT_RTT_MAX_COPIES) {
             echo->copies[echo->n_copies++] = event->skb;
@@ -244,23 +258,29 @@ half_find_icmp(const struct half *half, const struct vmlat_rtt_echo *echo,
     if (i != SIZE_MAX || ctx->has_icmp[v6]) {
         return i;
     }
-    for (i = half->n; i-- > 1; ) {
+    for (i = half->n; i-- > 0; ) {
         const struct vmlat_rtt_step *step = half_step(half, i);
-        const struct vmlat_rtt_step *prev = half_step(half, i - 1);
         const char *function;
 
-        if (!is_end(step)
-            || (prev->point != VMLAT_RTT_RX && prev->point != VMLAT_RTT_IP_IN)
-            || prev->skb != step->skb) {
+        if (!is_end(step)) {
             continue;
         }
         function = step->location ? ctx->function(step->location) : NULL;
-        if (!function
-            ? step->point == VMLAT_RTT_CONSUMED
-            : (starts_with(function, "icmp") || starts_with(function, "ping_")
-               || starts_with(function, "ip6_protocol_deliver")
-               || starts_with(function, "ip_protocol_deliver"))) {
-            return i;
+        if (function) {
+            if (starts_with(function, "icmp")
+                || starts_with(function, "ping_")
+                || starts_with(function, "ip6_protocol_deliver")
+                || starts_with(function, "ip_protocol_deliver")) {
+                return i;
+            }
+        } else if (step->point == VMLAT_RTT_CONSUMED && i > 0) {
+            const struct vmlat_rtt_step *prev = half_step(half, i - 1);
+
+            if (prev->skb == step->skb
+                && (prev->point == VMLAT_RTT_RX
+                    || prev->point == VMLAT_RTT_IP_IN)) {
+                return i;
+            }
         }
     }
     return SIZE_MAX;
@@ -290,11 +310,11 @@ set_part(struct vmlat_rtt_judgement *j, enum vmlat_rtt_part part,
 }
 
 static enum vmlat_rtt_way
-way_through(const struct vmlat_rtt_context *ctx, const char *in,
-            const char *out)
+way_through(const struct vmlat_rtt_context *ctx, uint32_t netns,
+            const char *in, const char *out)
 {
-    bool in_vm = ctx->is_vm(in);
-    bool out_vm = out && ctx->is_vm(out);
+    bool in_vm = netns == ctx->netns && ctx->is_vm(in);
+    bool out_vm = netns == ctx->netns && out && ctx->is_vm(out);
 
     return (in_vm ? (out_vm ? VMLAT_RTT_WAY_VM_VM : VMLAT_RTT_WAY_VM_OUT)
             : out_vm ? VMLAT_RTT_WAY_VM_IN : VMLAT_RTT_WAY_THROUGH);
@@ -363,7 +383,7 @@ vmlat_rtt_judge(const struct vmlat_rtt_echo *echo,
         j->way = VMLAT_RTT_WAY_IN;
     } else if (p0 || q_exit != SIZE_MAX
                || half_find_last(&request, VMLAT_RTT_OVS) != SIZE_MAX) {
-        j->way = way_through(ctx, q0->device, out);
+        j->way = way_through(ctx, echo->key.netns, q0->device, out);
     } else {
         j->way = VMLAT_RTT_WAY_IN;
     }

@@ -165,7 +165,9 @@ struct vmlat_rtt_context {
     /* Returns the name of the function that 'address' is in, or NULL. */
     const char *(*function)(uint64_t address);
 
-    /* Returns whether 'device' is the port of a VM. */
+    /* Returns whether 'device' of the namespace 'netns' is the port of a
+     * VM. */
+    uint32_t netns;
     bool (*is_vm)(const char *device);
 };
 

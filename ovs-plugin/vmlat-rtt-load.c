@@ -98,6 +98,7 @@ struct vmlat_rtt_program {
     struct attach attach[N_FUNCTIONS];
     struct hmap reasons;        /* Contains "struct name"s. */
     struct hmap functions;
+    const struct vmlat_rtt_config *config; /* While loading. */
     vmlat_rtt_event_cb *cb;
     void *aux;
 };
@@ -327,18 +328,14 @@ choose_target(struct vmlat_rtt_program *program, size_t i,
     const char *target = NULL;
     char *save = NULL;
 
-    if (attach->mode == MODE_NONE) {
-        free(copy);
-        return;
-    }
     for (char *name = strtok_r(copy, " ", &save); name && !target;
          name = strtok_r(NULL, " ", &save)) {
         target = shash_find_data(&symbols->found, name);
         if (target
-            && (strchr(target, '.') || attach->mode == MODE_KPROBE
+            && (strchr(target, '.') || attach->mode != MODE_FENTRY
                 || bpf_program__set_attach_target(
                     find_program(program, i, MODE_FENTRY), 0, name))) {
-            attach->mode = MODE_KPROBE;
+            attach->mode = MAX(attach->mode, MODE_KPROBE);
         }
     }
     free(copy);
@@ -347,6 +344,7 @@ choose_target(struct vmlat_rtt_program *program, size_t i,
     attach->target = xstrdup(target ? target : functions[i].candidates);
     if (!target) {
         attach->mode = MODE_NONE;
+        ds_clear(&attach->why_not);
         if (functions[i].module[0]) {
             ds_put_format(&attach->why_not, "not found, is the module %s "
                           "loaded?", functions[i].module);
@@ -387,6 +385,8 @@ load(struct vmlat_rtt_program *program, const struct btf *btf,
     if (error) {
         vmlat_rtt_bpf__destroy(program->skel);
         program->skel = NULL;
+    } else {
+        vmlat_rtt_program_configure(program, program->config);
     }
     return error;
 }
@@ -400,6 +400,60 @@ put_why_not(struct attach *attach, enum mode mode, int error)
                   attach->why_not.length ? ", " : "",
                   mode == MODE_FENTRY ? "fentry" : "kprobe",
                   ovs_strerror(error));
+}
+
+/* Returns 0 if this kernel can attach a program to the beginning of a
+ * function, else a positive errno value.
+ *
+ * Tried with the first function that there is.  The system calls alone: libbpf
+ * would log what is nothing to worry about here. */
+static int
+probe_fentry(const struct btf *btf, const struct symbols *symbols)
+{
+    /* r0 = 0; exit. */
+    static const struct bpf_insn insns[] = {
+        { .code = BPF_ALU64 | BPF_MOV | BPF_K },
+        { .code = BPF_JMP | BPF_EXIT },
+    };
+
+    for (size_t i = 0; i < N_FUNCTIONS; i++) {
+        const char *symbol = shash_find_data(&symbols->found,
+                                             functions[i].candidates);
+        int id = (symbol && !strchr(symbol, '.')
+                  ? btf__find_by_name_kind(btf, symbol, BTF_KIND_FUNC) : -1);
+        int program, link, error;
+
+        if (id <= 0) {
+            continue;
+        }
+
+        LIBBPF_OPTS(bpf_prog_load_opts, options,
+                    .expected_attach_type = BPF_TRACE_FENTRY,
+                    .attach_btf_id = id);
+        program = bpf_prog_load(BPF_PROG_TYPE_TRACING, "vmlat_probe", "GPL",
+                                insns, ARRAY_SIZE(insns), &options);
+        if (program < 0) {
+            return -program;
+        }
+        link = bpf_raw_tracepoint_open(NULL, program);
+        error = link < 0 ? -link : 0;
+        if (!error) {
+            close(link);
+        }
+        close(program);
+        return error;
+    }
+    return ENOENT;
+}
+
+/* The same of kprobes. */
+static int
+probe_kprobe(void)
+{
+    return (access("/sys/bus/event_source/devices/kprobe/type", R_OK)
+            && access("/sys/kernel/tracing/kprobe_events", W_OK)
+            && access("/sys/kernel/debug/tracing/kprobe_events", W_OK)
+            ? EOPNOTSUPP : 0);
 }
 
 /* Makes all functions that are to be attached with 'mode' use the next one.
@@ -469,9 +523,17 @@ static int
 load_and_attach(struct vmlat_rtt_program *program, const struct btf *btf,
                 const struct symbols *symbols, const char **step)
 {
-    for (;;) {
-        int error = load(program, btf, symbols);
+    int error = probe_fentry(btf, symbols);
 
+    if (error) {
+        downgrade(program, MODE_FENTRY, error);
+        error = probe_kprobe();
+        if (error) {
+            downgrade(program, MODE_KPROBE, error);
+        }
+    }
+    for (;;) {
+        error = load(program, btf, symbols);
         if (error) {
             if (downgrade(program, MODE_FENTRY, error)
                 || downgrade(program, MODE_KPROBE, error)) {
@@ -599,6 +661,7 @@ vmlat_rtt_program_load(const struct vmlat_rtt_config *config,
     }
 
     program = xzalloc(sizeof *program);
+    program->config = config;
     program->cb = cb;
     program->aux = aux;
     hmap_init(&program->reasons);
@@ -618,7 +681,6 @@ vmlat_rtt_program_load(const struct vmlat_rtt_config *config,
     symbols_destroy(&symbols);
     btf__free(btf);
     if (!error) {
-        vmlat_rtt_program_configure(program, config);
         program->ring = ring_buffer__new(
             bpf_map__fd(program->skel->maps.events), handle_event, program,
             NULL);
@@ -627,6 +689,7 @@ vmlat_rtt_program_load(const struct vmlat_rtt_config *config,
             step = "reading from";
         }
     }
+    program->config = NULL;
     if (error) {
         vmlat_rtt_program_unload(program);
         return explain(step, error);

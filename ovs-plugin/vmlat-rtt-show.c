@@ -23,7 +23,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "openvswitch/dynamic-string.h"
 #include "packets.h"
@@ -59,15 +58,6 @@ put_address(struct ds *ds, const uint32_t words[4])
 
     memcpy(&address, words, sizeof address);
     ipv6_format_mapped(&address, ds);
-}
-
-/* Returns the inode number of the daemon's own network namespace. */
-static uint32_t
-own_netns(void)
-{
-    struct stat s;
-
-    return stat("/proc/self/ns/net", &s) ? 0 : s.st_ino;
 }
 
 static void
@@ -494,7 +484,6 @@ static void
 show_records(const struct vmlat_args *args, const struct vmlat_rtt_results *r,
              size_t n, struct ds *reply)
 {
-    uint32_t netns = own_netns();
     struct vmlat_out out;
 
     vmlat_out_init(&out, args);
@@ -514,7 +503,7 @@ show_records(const struct vmlat_args *args, const struct vmlat_rtt_results *r,
         if (!out.people) {
             fill_record(&out, record);
         } else {
-            put_record(reply, record, netns);
+            put_record(reply, record, r->netns);
         }
     }
     if (out.people) {

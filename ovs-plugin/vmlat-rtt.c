@@ -19,16 +19,20 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "hash.h"
 #include "latch.h"
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/poll-loop.h"
+#include "openvswitch/shash.h"
 #include "openvswitch/vlog.h"
-#include "ovs-rcu.h"
+#include "seq.h"
 #include "timeval.h"
 #include "util.h"
+#include "vmlat-db.h"
 #include "vmlat-filter.h"
 #include "vmlat-port.h"
 
@@ -41,9 +45,10 @@ VLOG_DEFINE_THIS_MODULE(vmlat_rtt);
  * it for so long: in an upcall, a packet ends and goes on as another one. */
 #define SETTLE_NS (100 * 1000000ULL)
 
-/* How often the echoes under way are looked at, in ms, and the events read
- * while they come. */
+/* How often the echoes under way are looked at, in ms; the counters if there
+ * are none; and the events are read while they come. */
 #define JUDGE_INTERVAL 50
+#define IDLE_INTERVAL 250
 #define READ_INTERVAL 10
 
 struct ovs_mutex vmlat_rtt_mutex = OVS_MUTEX_INITIALIZER;
@@ -56,7 +61,21 @@ static bool reconfigured OVS_GUARDED_BY(vmlat_rtt_mutex);
 static bool exiting OVS_GUARDED_BY(vmlat_rtt_mutex);
 static struct latch wake;
 
+/* Devices that echoes passed, by name, each with a struct device: the main
+ * thread alone can ask the database what they are.  'devices_seq' changes when
+ * there is a new one. */
+#define MAX_DEVICES 1024
+#define DEVICES_INTERVAL 1000   /* How often they are looked up, in ms. */
+struct device {
+    bool is_vm;
+};
+static struct shash devices OVS_GUARDED_BY(vmlat_rtt_mutex)
+    = SHASH_INITIALIZER(&devices);
+static struct seq *devices_seq;
+
 /* For the main thread. */
+static uint64_t devices_seen;
+static long long int next_devices;
 static bool have_thread;
 static pthread_t thread;
 
@@ -144,6 +163,7 @@ clear_results(void)
     free_attachments();
     free(results.why_not);
     results.why_not = NULL;
+    shash_clear_free_data(&devices);
 }
 
 const struct vmlat_rtt_results *
@@ -272,6 +292,24 @@ free_echo(struct vmlat_rtt_echo *echo)
     free(echo);
 }
 
+/* Makes the main thread find out what the device of 'event' is. */
+static void
+note_device(const struct vmlat_rtt_event *event)
+{
+    bool is_new = false;
+
+    ovs_mutex_lock(&vmlat_rtt_mutex);
+    if (!shash_find(&devices, event->device)
+        && shash_count(&devices) < MAX_DEVICES) {
+        shash_add(&devices, event->device, xzalloc(sizeof(struct device)));
+        is_new = true;
+    }
+    ovs_mutex_unlock(&vmlat_rtt_mutex);
+    if (is_new) {
+        seq_change(devices_seq);
+    }
+}
+
 static void
 handle_event(const struct vmlat_rtt_event *event, void *aux OVS_UNUSED)
 {
@@ -279,6 +317,10 @@ handle_event(const struct vmlat_rtt_event *event, void *aux OVS_UNUSED)
     struct vmlat_rtt_echo *echo = find_echo(&event->key, hash);
     uint64_t *counter;
 
+    if (event->key.netns == context.netns
+        && (event->point == VMLAT_RTT_RX || event->point == VMLAT_RTT_TX)) {
+        note_device(event);
+    }
     if (!echo) {
         bool first = event->flags & VMLAT_RTT_FIRST;
 
@@ -356,9 +398,9 @@ finish_echo(struct vmlat_rtt_echo *echo, const struct vmlat_rtt_judgement *j)
 }
 
 /* Judges the echoes that have settled or are due at 'now', up to which all
- * events have been read. */
+ * events have been read; with 'all', also those that look complete. */
 static void
-judge_echoes(uint64_t now)
+judge_echoes(uint64_t now, bool all)
 {
     struct vmlat_rtt_judgement *j = xmalloc(sizeof *j);
     struct vmlat_rtt_echo *echo;
@@ -367,8 +409,8 @@ judge_echoes(uint64_t now)
         bool due = now >= echo->first_ns + timeout_ns;
 
         /* One that was judged waits until something happens. */
-        if (!due && (now < echo->last_ns + SETTLE_NS
-                     || echo->n_judged == echo->n_steps)) {
+        if (!due && !all && (now < echo->last_ns + SETTLE_NS
+                             || echo->n_judged == echo->n_steps)) {
             continue;
         }
         vmlat_rtt_judge(echo, &context, j);
@@ -408,15 +450,15 @@ function_name(uint64_t address)
 }
 
 static bool
-is_vm(const char *device)
+is_vm(const char *name)
 {
-    const struct vmlat_port *port;
+    const struct device *device;
     bool vm;
 
-    ovs_mutex_lock(&vmlat_ports_mutex);
-    port = vmlat_port_from_name(device);
-    vm = port && port->role == VMLAT_ROLE_VM;
-    ovs_mutex_unlock(&vmlat_ports_mutex);
+    ovs_mutex_lock(&vmlat_rtt_mutex);
+    device = shash_find_data(&devices, name);
+    vm = device && device->is_vm;
+    ovs_mutex_unlock(&vmlat_rtt_mutex);
     return vm;
 }
 
@@ -452,6 +494,7 @@ load(void)
                 = true;
         }
     }
+    context.netns = results.netns;
     context.function = function_name;
     context.is_vm = is_vm;
     points_lost = 0;
@@ -470,6 +513,13 @@ unload(void)
     struct vmlat_rtt_echo *echo;
 
     results.state = VMLAT_RTT_STOPPING;
+    ovs_mutex_unlock(&vmlat_rtt_mutex);
+
+    vmlat_rtt_program_read(program);
+    read_counters();
+    judge_echoes(now_ns(CLOCK_MONOTONIC), true);
+
+    ovs_mutex_lock(&vmlat_rtt_mutex);
     results.unfinished += hmap_count(&echoes);
     results.waiting = 0;
     HMAP_FOR_EACH_SAFE (echo, node, &echoes) {
@@ -496,6 +546,10 @@ obey(void)
         load();
     } else if (program && (!wanted || exiting)) {
         unload();
+    }
+    if (program && wanted && results.state == VMLAT_RTT_LOADING) {
+        /* It was stopped and started again before this thread ran. */
+        results.state = VMLAT_RTT_ON;
     }
     if (program && reconfigured) {
         vmlat_rtt_program_configure(program, &results.config);
@@ -528,7 +582,7 @@ rtt_main(void *aux OVS_UNUSED)
             n = vmlat_rtt_program_read(program);
             if (time_msec() >= next_judge) {
                 read_counters();
-                judge_echoes(now);
+                judge_echoes(now, false);
                 next_judge = time_msec() + JUDGE_INTERVAL;
             }
         }
@@ -541,7 +595,8 @@ rtt_main(void *aux OVS_UNUSED)
             } else {
                 poll_fd_wait(vmlat_rtt_program_fd(program), POLLIN);
                 poll_timer_wait_until(hmap_is_empty(&echoes)
-                                      ? time_msec() + 1000 : next_judge);
+                                      ? time_msec() + IDLE_INTERVAL
+                                      : next_judge);
             }
         }
         poll_block();
@@ -566,9 +621,12 @@ void
 vmlat_rtt_start(const struct vmlat_filter *filter, unsigned int timeout_ms)
 {
     struct ds ds = DS_EMPTY_INITIALIZER;
+    struct stat netns;
 
     if (!have_thread) {
         latch_init(&wake);
+        devices_seq = seq_create();
+        devices_seen = seq_read(devices_seq);
         exiting = false;
         thread = ovs_thread_create("vmlat_rtt", rtt_main, NULL);
         have_thread = true;
@@ -584,6 +642,7 @@ vmlat_rtt_start(const struct vmlat_filter *filter, unsigned int timeout_ms)
                 &filter->dst_mask);
     results.config.timeout_ns = timeout_ms * 1000000ULL;
     results.min_ns = filter->min_ns;
+    results.netns = stat("/proc/self/ns/net", &netns) ? 0 : netns.st_ino;
     free(results.filter);
     results.filter = ds_steal_cstr(&ds);
     if (results.state != VMLAT_RTT_ON) {
@@ -608,6 +667,65 @@ vmlat_rtt_stop(void)
     }
 }
 
+/* Returns whether the device 'name' of the daemon's namespace is the port of a
+ * VM, by its role, its VM or its being a tap device. */
+static bool
+look_up_vm(const char *name)
+{
+    struct vmlat_db_port db;
+    enum vmlat_role role;
+    bool is_tap;
+    char *path;
+
+    vmlat_db_port_lookup(name, &db);
+    if (!db.bridge) {
+        return false;
+    } else if (db.role && vmlat_role_from_name(db.role, &role)) {
+        return role == VMLAT_ROLE_VM;
+    } else if (db.vm) {
+        return true;
+    }
+    path = xasprintf("/sys/class/net/%s/tun_flags", name);
+    is_tap = !access(path, F_OK);
+    free(path);
+    return is_tap;
+}
+
+void
+vmlat_rtt_run(void)
+{
+    if (have_thread && (seq_read(devices_seq) != devices_seen
+                        || time_msec() >= next_devices)) {
+        struct shash_node *node;
+
+        devices_seen = seq_read(devices_seq);
+        next_devices = time_msec() + DEVICES_INTERVAL;
+        ovs_mutex_lock(&vmlat_rtt_mutex);
+        SHASH_FOR_EACH (node, &devices) {
+            struct device *device = node->data;
+
+            device->is_vm = look_up_vm(node->name);
+        }
+        ovs_mutex_unlock(&vmlat_rtt_mutex);
+    }
+}
+
+void
+vmlat_rtt_wait(void)
+{
+    if (have_thread) {
+        bool any;
+
+        ovs_mutex_lock(&vmlat_rtt_mutex);
+        any = results.state == VMLAT_RTT_ON && !shash_is_empty(&devices);
+        ovs_mutex_unlock(&vmlat_rtt_mutex);
+        seq_wait(devices_seq, devices_seen);
+        if (any) {
+            poll_timer_wait_until(next_devices);
+        }
+    }
+}
+
 void
 vmlat_rtt_exit(void)
 {
@@ -618,6 +736,7 @@ vmlat_rtt_exit(void)
         latch_set(&wake);
         xpthread_join(thread, NULL);
         latch_destroy(&wake);
+        seq_destroy(devices_seq);
         have_thread = false;
 
         ovs_mutex_lock(&vmlat_rtt_mutex);

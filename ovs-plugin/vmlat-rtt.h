@@ -55,6 +55,10 @@ void vmlat_rtt_start(const struct vmlat_filter *filter,
  * is out of the kernel as soon as the state is VMLAT_RTT_OFF. */
 void vmlat_rtt_stop(void);
 
+/* For the main loop: looks up in the database which devices are VMs'. */
+void vmlat_rtt_run(void);
+void vmlat_rtt_wait(void);
+
 /* Stops and waits for the thread to end. */
 void vmlat_rtt_exit(void);
 
@@ -97,6 +101,7 @@ struct vmlat_rtt_results {
     struct vmlat_rtt_config config;
     char *filter;               /* As the operator gave it, "" if none. */
     uint64_t min_ns;            /* Threshold, 0 to keep all. */
+    uint32_t netns;             /* Inode of the daemon's namespace, or 0. */
 
     uint64_t counters[VMLAT_RTT_N_COUNTERS];
     uint64_t verdicts[VMLAT_RTT_N_WAYS][VMLAT_RTT_N_VERDICTS];

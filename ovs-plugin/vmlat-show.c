@@ -113,9 +113,9 @@ put_counts(struct vmlat_view *view, struct ds *ds)
         vmlat_put_port(ds, row->in->name, vmlat_view_vm(view, row->in));
         ds_put_cstr(ds, " > ");
         vmlat_put_port(ds, row->out->name, vmlat_view_vm(view, row->out));
-        ds_put_format(ds, ": %"PRIu64" packets, %"PRIu64" segments; %"PRIu64
-                      " passes through the flow table, %"PRIu64" through "
-                      "conntrack; %"PRIu64" packets with a stage missed\n",
+        ds_put_format(ds, ": packets %"PRIu64", segments %"PRIu64", passes "
+                      "through the flow table %"PRIu64", through conntrack %"
+                      PRIu64", with a stage missed %"PRIu64"\n",
                       c->packets, c->segments, c->passes, c->ct_passes,
                       c->stage_missed);
     }

@@ -124,6 +124,9 @@ vmlat_command_upcalls(const struct vmlat_args *args, struct ds *reply)
         out_handler(&handlers[i], &out);
     }
     vmlat_out_finish(&out, reply);
+    if (args->style.format == TF_TABLE) {
+        vmlat_put_kernel_state(reply);
+    }
     free(handlers);
     return NULL;
 }

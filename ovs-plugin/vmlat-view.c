@@ -22,7 +22,9 @@
 
 #include "openvswitch/dynamic-string.h"
 #include "util.h"
+#include "vmlat.h"
 #include "vmlat-command.h"
+#include "vmlat-kernel.h"
 #include "vmlat-window.h"
 
 const char *const vmlat_segment_names[VMLAT_N_SEGMENTS] = {
@@ -342,6 +344,20 @@ vmlat_out_slot(struct vmlat_out *out, struct vmlat_view *view, uint16_t slot)
 
     vmlat_out_port(out, port ? port->name : "-",
                    port ? vmlat_view_vm(view, port) : NULL);
+}
+
+void
+vmlat_put_kernel_state(struct ds *ds)
+{
+    const char *why_not = vmlat_kernel_why_not();
+
+    if (why_not) {
+        ds_put_format(ds, "the kernel datapath is not measured: %s\n",
+                      why_not);
+    } else if (vmlat_state() == VMLAT_STARTED
+               && vmlat_kernel_state() == VMLAT_KERNEL_OFF) {
+        ds_put_cstr(ds, "no datapath of the kernel has ports\n");
+    }
 }
 
 /* Makes the state the caption of 'out'. */

@@ -34,6 +34,7 @@
 #include "vmlat-shard.h"
 #include "vmlat-tables.h"
 
+struct ds;
 struct vmlat_args;
 struct vmlat_out;
 
@@ -111,6 +112,10 @@ const char *vmlat_point_name(unsigned int point);
 
 /* A cell for the port in a slot, "-" if there is none. */
 void vmlat_out_slot(struct vmlat_out *, struct vmlat_view *, uint16_t slot);
+
+/* Appends, for people who look at what is of the kernel datapath only, a line
+ * that says why there may be nothing, if so. */
+void vmlat_put_kernel_state(struct ds *);
 
 void vmlat_out_state(struct vmlat_out *, const struct vmlat_args *);
 

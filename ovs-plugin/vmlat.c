@@ -34,6 +34,7 @@
 #include "vmlat-interval.h"
 #include "vmlat-kernel.h"
 #include "vmlat-port.h"
+#include "vmlat-rtt.h"
 #include "vmlat-settings.h"
 #include "vmlat-shard.h"
 
@@ -338,6 +339,7 @@ vmlat_run_main(void)
         stop_run();
     }
     vmlat_interval_run();
+    vmlat_rtt_run();
 }
 
 void
@@ -350,12 +352,14 @@ vmlat_wait_main(void)
         poll_timer_wait(5);
     }
     vmlat_interval_wait();
+    vmlat_rtt_wait();
 }
 
 void
 vmlat_exit_main(void)
 {
     vmlat_interval_exit();
+    vmlat_rtt_exit();
     atomic_store_explicit(&vmlat_active, 0u, memory_order_release);
     vmlat_kernel_exit();
     state = VMLAT_STOPPED;

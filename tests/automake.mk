@@ -17,7 +17,10 @@ SYSTEM_DPDK_TESTSUITE_AT = \
 	tests/system-dpdk.at
 SYSTEM_VM_TESTSUITE_AT = \
 	tests/system-vm-testsuite.at \
-	tests/system-vm.at
+	tests/vm-macros.at \
+	tests/system-vm.at \
+	tests/system-vm-life.at \
+	tests/system-vm-paths.at
 TEST_TOOLS = \
 	tests/bed-wire.py \
 	tests/bench-dpdk \
@@ -88,8 +91,8 @@ check-dpdk: all $(SYSTEM_DPDK_TESTSUITE) tests/atlocal tests/slow-upcall.so
 # downloads to vm/kernels if they are not installed: make check-vm
 # KERNELS="5.10 6.1 6.12 7.2" TESTSUITEFLAGS='-k upcall'.
 KERNELS = 6.1 6.12
-check-vm: all $(SYSTEM_VM_TESTSUITE) tests/atlocal
-	@VMLAT_KERNELS='$(abs_builddir)/vm/kernels' \
+check-vm: all $(SYSTEM_VM_TESTSUITE) tests/atlocal tests/slow-upcall.so
+	@VMLAT_KERNELS='$(abs_builddir)/vm/kernels' PYTHON3='$(OVS_PYTHON3)' \
 	    $(srcdir)/tests/vm/check-vm $(SYSTEM_VM_TESTSUITE) tests/vm.dir \
 	    '$(AUTOTEST_PATH)' '$(KERNELS)' $(TESTSUITEFLAGS)
 .PHONY: check-vm
