@@ -15,6 +15,9 @@ TESTSUITE_AT = \
 SYSTEM_DPDK_TESTSUITE_AT = \
 	tests/system-dpdk-testsuite.at \
 	tests/system-dpdk.at
+SYSTEM_RTT_TESTSUITE_AT = \
+	tests/system-rtt-testsuite.at \
+	tests/system-rtt.at
 SYSTEM_VM_TESTSUITE_AT = \
 	tests/system-vm-testsuite.at \
 	tests/vm-macros.at \
@@ -24,6 +27,7 @@ SYSTEM_VM_TESTSUITE_AT = \
 TEST_TOOLS = \
 	tests/bed-wire.py \
 	tests/bench-dpdk \
+	tests/bench-vm \
 	tests/testbed.sh \
 	tests/vm/check-vm \
 	tests/vm/get-kernel \
@@ -31,7 +35,8 @@ TEST_TOOLS = \
 	tests/vm/run-vm
 EXTRA_DIST += \
 	$(TESTSUITE_AT) $(SYSTEM_DPDK_TESTSUITE_AT) \
-	$(SYSTEM_VM_TESTSUITE_AT) $(TEST_TOOLS) \
+	$(SYSTEM_RTT_TESTSUITE_AT) $(SYSTEM_VM_TESTSUITE_AT) \
+	$(TEST_TOOLS) \
 	tests/vmlat-macros.at \
 	tests/atlocal.in
 
@@ -40,6 +45,7 @@ EXTRA_DIST += \
 # name.
 TESTSUITE = tests/testsuite
 SYSTEM_DPDK_TESTSUITE = tests/system-dpdk-testsuite
+SYSTEM_RTT_TESTSUITE = tests/system-rtt-testsuite
 SYSTEM_VM_TESTSUITE = tests/system-vm-testsuite
 AUTOTEST = \
 	$(AUTOM4TE) --language=autotest \
@@ -60,12 +66,16 @@ $(SYSTEM_DPDK_TESTSUITE): $(SYSTEM_DPDK_TESTSUITE_AT) tests/vmlat-macros.at \
 		tests/package.m4
 	$(AM_V_GEN)$(AUTOTEST) -o $@.tmp \
 	    $(srcdir)/tests/system-dpdk-testsuite.at && mv $@.tmp $@
+$(SYSTEM_RTT_TESTSUITE): $(SYSTEM_RTT_TESTSUITE_AT) tests/vmlat-macros.at \
+		tests/package.m4
+	$(AM_V_GEN)$(AUTOTEST) -o $@.tmp \
+	    $(srcdir)/tests/system-rtt-testsuite.at && mv $@.tmp $@
 $(SYSTEM_VM_TESTSUITE): $(SYSTEM_VM_TESTSUITE_AT) tests/vmlat-macros.at \
 		tests/package.m4
 	$(AM_V_GEN)$(AUTOTEST) -o $@.tmp \
 	    $(srcdir)/tests/system-vm-testsuite.at && mv $@.tmp $@
-CLEANFILES += $(TESTSUITE) $(SYSTEM_DPDK_TESTSUITE) $(SYSTEM_VM_TESTSUITE) \
-	tests/package.m4
+CLEANFILES += $(TESTSUITE) $(SYSTEM_DPDK_TESTSUITE) $(SYSTEM_RTT_TESTSUITE) \
+	$(SYSTEM_VM_TESTSUITE) tests/package.m4
 DISTCLEANFILES += tests/atconfig tests/atlocal
 
 # Our daemon before OVS's own.
@@ -86,6 +96,12 @@ CLEANFILES += tests/slow-upcall.so
 check-dpdk: all $(SYSTEM_DPDK_TESTSUITE) tests/atlocal tests/slow-upcall.so
 	$(SHELL) ./$(SYSTEM_DPDK_TESTSUITE) -C tests \
 	    AUTOTEST_PATH='$(AUTOTEST_PATH)' $(TESTSUITEFLAGS) -j1
+
+# Echoes through this machine's own kernel, in namespaces.
+check-rtt: all $(SYSTEM_RTT_TESTSUITE) tests/atlocal
+	$(SHELL) ./$(SYSTEM_RTT_TESTSUITE) -C tests \
+	    AUTOTEST_PATH='$(AUTOTEST_PATH)' $(TESTSUITEFLAGS) -j1
+.PHONY: check-rtt
 
 # The kernel datapath, in VMs with these kernels, which tests/vm/get-kernel
 # downloads to vm/kernels if they are not installed: make check-vm
@@ -190,8 +206,23 @@ check-style: $(OVS_BUILT)
 bench: all
 	AUTOTEST_PATH='$(AUTOTEST_PATH)' $(srcdir)/tests/bench-dpdk $(BENCHFLAGS)
 
+# Instructions per packet: they repeat, so that a test can hold them to a
+# limit.
+BENCH_VM = $(srcdir)/tests/bench-vm --build .
+bench-vm: all tests/atlocal
+	@VMLAT_KERNELS='$(abs_builddir)/vm/kernels' $(BENCH_VM) $(BENCHFLAGS)
+check-bench-vm: all tests/atlocal
+	@if VMLAT_KERNELS='$(abs_builddir)/vm/kernels' \
+	    $(BENCH_VM) --pairs 1 --max 2000; then \
+	    echo "vmlat-check: instructions per packet: ok"; \
+	else \
+	    echo "vmlat-check: instructions per packet: FAILED"; exit 1; \
+	fi
+.PHONY: bench-vm check-bench-vm
+
 clean-tests:
-	for suite in $(TESTSUITE) $(SYSTEM_DPDK_TESTSUITE); do \
+	for suite in $(TESTSUITE) $(SYSTEM_DPDK_TESTSUITE) \
+	    $(SYSTEM_RTT_TESTSUITE); do \
 	    test ! -f $$suite || $(SHELL) ./$$suite -C tests --clean; \
 	done
 	rm -rf tests/ovs.dir tests/ovs-dpdk.dir tests/fuzz.dir tests/vm.dir
