@@ -206,7 +206,7 @@ half_init(struct half *half, const struct vmlat_rtt_echo *echo,
 static size_t
 half_find_last(const struct half *half, enum vmlat_rtt_point point)
 {
-    for (size_t i = half->n; i-- > 0; ) {
+    for (size_t i = half->n; i-- > 0;) {
         if (half_step(half, i)->point == point) {
             return i;
         }
@@ -219,7 +219,7 @@ half_find_last(const struct half *half, enum vmlat_rtt_point point)
 static size_t
 half_find_exit(const struct half *half)
 {
-    for (size_t i = half->n; i-- > 0; ) {
+    for (size_t i = half->n; i-- > 0;) {
         const struct vmlat_rtt_step *step = half_step(half, i);
 
         if (step->point == VMLAT_RTT_TX) {
@@ -258,7 +258,7 @@ half_find_icmp(const struct half *half, const struct vmlat_rtt_echo *echo,
     if (i != SIZE_MAX || ctx->has_icmp[v6]) {
         return i;
     }
-    for (i = half->n; i-- > 0; ) {
+    for (i = half->n; i-- > 0;) {
         const struct vmlat_rtt_step *step = half_step(half, i);
         const char *function;
 
@@ -333,7 +333,7 @@ locate(struct vmlat_rtt_judgement *j, const struct half *half)
     if (end != SIZE_MAX) {
         j->drop = half->index[end];
     }
-    for (size_t i = end == SIZE_MAX ? half->n : end; i-- > 0; ) {
+    for (size_t i = end == SIZE_MAX ? half->n : end; i-- > 0;) {
         const struct vmlat_rtt_step *step = half_step(half, i);
 
         if (!is_end(step)

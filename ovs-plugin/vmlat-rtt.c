@@ -627,7 +627,6 @@ vmlat_rtt_start(const struct vmlat_filter *filter, unsigned int timeout_ms)
         latch_init(&wake);
         devices_seq = seq_create();
         devices_seen = seq_read(devices_seq);
-        exiting = false;
         thread = ovs_thread_create("vmlat_rtt", rtt_main, NULL);
         have_thread = true;
     }
@@ -740,6 +739,7 @@ vmlat_rtt_exit(void)
         have_thread = false;
 
         ovs_mutex_lock(&vmlat_rtt_mutex);
+        exiting = false;
         clear_results();
         free(results.filter);
         results.filter = NULL;
