@@ -40,6 +40,14 @@
 
 VLOG_DEFINE_THIS_MODULE(vmlat_rtt_load);
 
+#define KALLSYMS "/proc/kallsyms"
+#define KPROBE_PMU_FILE "/sys/bus/event_source/devices/kprobe/type"
+#define KPROBES_FILE "/sys/kernel/tracing/kprobe_events"
+#define KPROBES_DEBUG_FILE "/sys/kernel/debug/tracing/kprobe_events"
+#define STATUS_FILE "/proc/thread-self/status"
+#define BTF_FILE "/sys/kernel/btf/vmlinux"
+#define LOCKDOWN_FILE "/sys/kernel/security/lockdown"
+
 /* How functions can be attached, the best first. */
 enum mode {
     MODE_FENTRY,
@@ -178,11 +186,11 @@ static void
 for_each_symbol(bool (*cb)(uint64_t address, const char *name, void *aux),
                 void *aux)
 {
-    FILE *file = fopen("/proc/kallsyms", "r");
+    FILE *file = fopen(KALLSYMS, "r");
     char line[512];
 
     if (!file) {
-        VLOG_DBG("/proc/kallsyms: %s", ovs_strerror(errno));
+        VLOG_DBG("%s: %s", KALLSYMS, ovs_strerror(errno));
         return;
     }
     while (fgets(line, sizeof line, file)) {
@@ -450,9 +458,9 @@ probe_fentry(const struct btf *btf, const struct symbols *symbols)
 static int
 probe_kprobe(void)
 {
-    return (access("/sys/bus/event_source/devices/kprobe/type", R_OK)
-            && access("/sys/kernel/tracing/kprobe_events", W_OK)
-            && access("/sys/kernel/debug/tracing/kprobe_events", W_OK)
+    return (access(KPROBE_PMU_FILE, R_OK)
+            && access(KPROBES_FILE, W_OK)
+            && access(KPROBES_DEBUG_FILE, W_OK)
             ? EOPNOTSUPP : 0);
 }
 
@@ -574,7 +582,7 @@ file_contains(const char *name, const char *s)
 static bool
 has_capability(int cap)
 {
-    FILE *file = fopen("/proc/thread-self/status", "r");
+    FILE *file = fopen(STATUS_FILE, "r");
     unsigned long long caps = 0;
     char line[256];
 
@@ -608,7 +616,7 @@ explain(const char *step, int error)
         return xasprintf("cannot follow echoes: kernel %s is too old, 5.10 or "
                          "later is needed", uts.release);
     }
-    if (access("/sys/kernel/btf/vmlinux", R_OK)) {
+    if (access(BTF_FILE, R_OK)) {
         return xasprintf("cannot follow echoes: /sys/kernel/btf/vmlinux: %s "
                          "(a kernel with CONFIG_DEBUG_INFO_BTF is needed)",
                          ovs_strerror(errno));
@@ -620,7 +628,7 @@ explain(const char *step, int error)
                            "CAP_BPF and CAP_PERFMON (ovs-vswitchd --user "
                            "drops them)");
         }
-        if (file_contains("/sys/kernel/security/lockdown",
+        if (file_contains(LOCKDOWN_FILE,
                           "[confidentiality]")) {
             return xstrdup("cannot follow echoes: the kernel is locked down "
                            "(confidentiality), BPF programs may not read its "

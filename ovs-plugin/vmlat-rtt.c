@@ -38,6 +38,9 @@
 
 VLOG_DEFINE_THIS_MODULE(vmlat_rtt);
 
+#define NETNS_FILE "/proc/self/ns/net"
+#define TUN_FLAGS_FILE "/sys/class/net/%s/tun_flags"
+
 /* As many echoes are under way at once. */
 #define MAX_ECHOES 8192
 
@@ -641,7 +644,7 @@ vmlat_rtt_start(const struct vmlat_filter *filter, unsigned int timeout_ms)
                 &filter->dst_mask);
     results.config.timeout_ns = timeout_ms * 1000000ULL;
     results.min_ns = filter->min_ns;
-    results.netns = stat("/proc/self/ns/net", &netns) ? 0 : netns.st_ino;
+    results.netns = stat(NETNS_FILE, &netns) ? 0 : netns.st_ino;
     free(results.filter);
     results.filter = ds_steal_cstr(&ds);
     if (results.state != VMLAT_RTT_ON) {
@@ -684,7 +687,7 @@ look_up_vm(const char *name)
     } else if (db.vm) {
         return true;
     }
-    path = xasprintf("/sys/class/net/%s/tun_flags", name);
+    path = xasprintf(TUN_FLAGS_FILE, name);
     is_tap = !access(path, F_OK);
     free(path);
     return is_tap;
