@@ -23,7 +23,8 @@ SYSTEM_VM_TESTSUITE_AT = \
 	tests/vm-macros.at \
 	tests/system-vm.at \
 	tests/system-vm-life.at \
-	tests/system-vm-paths.at
+	tests/system-vm-paths.at \
+	tests/system-vm-more.at
 TEST_TOOLS = \
 	tests/bed-wire.py \
 	tests/bench-dpdk \
