@@ -107,7 +107,7 @@ check-rtt: all $(SYSTEM_RTT_TESTSUITE) tests/atlocal
 # The kernel datapath, in VMs with these kernels, which tests/vm/get-kernel
 # downloads to vm/kernels if they are not installed: make check-vm
 # KERNELS="5.10 6.1 6.12 7.2" TESTSUITEFLAGS='-k upcall'.
-KERNELS = 6.1 6.12
+KERNELS = 6.1
 check-vm: all $(SYSTEM_VM_TESTSUITE) tests/atlocal tests/slow-upcall.so
 	@VMLAT_KERNELS='$(abs_builddir)/vm/kernels' PYTHON3='$(OVS_PYTHON3)' \
 	    $(srcdir)/tests/vm/check-vm $(SYSTEM_VM_TESTSUITE) tests/vm.dir \
