@@ -12,6 +12,11 @@
 BPF_HEADER_FILES = \
 	bpf/vmlat-abi.h \
 	bpf/vmlat-kernel-types.h \
+	bpf/vmlat-path-count.h \
+	bpf/vmlat-path-headers.h \
+	bpf/vmlat-path-maps.h \
+	bpf/vmlat-path-packets.h \
+	bpf/vmlat-path-report.h \
 	bpf/vmlat-rtt-abi.h
 BPF_SOURCE_FILES = \
 	bpf/vmlat-path.bpf.c \

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Copyright (c) 2026 The vmlat authors.
+ */
+
+#ifndef VMLAT_PATH_COUNT_H
+#define VMLAT_PATH_COUNT_H 1
+
+/* Counters of vmlat-path.bpf.c: each CPU's blocks, accounts, histograms, pairs
+ * of ports. */
+
+#include "vmlat-path-maps.h"
+
+/* Counters. */
+
+static __always_inline void
+count(__u64 *counter, __u64 n)
+{
+    *counter += n;
+}
+
+static __always_inline void
+count_atomic(__u64 *counter, __u64 n)
+{
+    __sync_fetch_and_add(counter, n);
+}
+
+/* Replaces '*p' by 'new' if it is 'old'.  Returns true if it was.  Kernels
+ * before 5.12 cannot do so atomically: there two CPUs may both have it. */
+static __always_inline bool
+replace(__u64 *p, __u64 old, __u64 new)
+{
+#ifdef VMLAT_OLD
+    if (*(volatile __u64 *) p != old) {
+        return false;
+    }
+    *(volatile __u64 *) p = new;
+    return true;
+#else
+    return __sync_val_compare_and_swap(p, old, new) == old;
+#endif
+}
+
+static __always_inline struct vmlat_bpf_cpu *
+this_cpu(void)
+{
+    __u32 key = bpf_get_smp_processor_id();
+    struct cpu_value *value = bpf_map_lookup_elem(&cpus, &key);
+
+    return value ? &value->cpu : NULL;
+}
+
+/* Blocks. */
+
+static __always_inline void *
+block(struct vmlat_bpf_cpu *cpu, __u32 number)
+{
+    __u64 offset = number & vmlat_block_mask;
+
+    return (void *) cpu + VMLAT_BPF_CPU_BLOCKS + offset * VMLAT_BPF_BLOCK;
+}
+
+/* Makes '*number' the number of a new block.  Returns false if there is none.
+ * An interrupt may do the same: the one that is late wastes its block. */
+static __noinline bool
+new_block(struct vmlat_bpf_cpu *cpu, __u32 *number)
+{
+    __u32 n;
+
+    if (!cpu || !number) {
+        return false;
+    }
+    if (cpu->n_blocks >= vmlat_block_mask) {
+        count_atomic(&cpu->no_block, 1);
+        return false;
+    }
+#ifdef VMLAT_OLD
+    n = ++cpu->n_blocks;
+    if (!*number) {
+        *number = n;
+    }
+#else
+    n = __sync_fetch_and_add(&cpu->n_blocks, 1) + 1;
+    __sync_val_compare_and_swap(number, 0, n);
+#endif
+    return true;
+}
+
+static __always_inline struct vmlat_bpf_account *
+account(struct vmlat_bpf_cpu *cpu, __u32 port)
+{
+    __u32 *number = &cpu->accounts[port & (VMLAT_BPF_PORTS - 1)];
+
+    if (unlikely(!*number) && !new_block(cpu, number)) {
+        return NULL;
+    }
+    return block(cpu, *number);
+}
+
+/* Fates are added atomically where an interrupt could count the same one. */
+static __always_inline void
+count_fate(struct vmlat_bpf_cpu *cpu, const struct vmlat_bpf_packet *pkt,
+           enum vmlat_bpf_fate fate)
+{
+    struct vmlat_bpf_account *a = account(cpu, pkt->in);
+
+    if (a) {
+        count_atomic(&a->fates[pkt->flags & VMLAT_PKT_COPY][fate], 1);
+    }
+}
+
+/* Histograms. */
+
+/* Entry i is the shift of values from 64 * i on: see vmlat_histogram_bucket().
+ */
+#define X2(N) N, N
+#define X4(N) X2(N), X2(N)
+#define X8(N) X4(N), X4(N)
+#define X16(N) X8(N), X8(N)
+#define X32(N) X16(N), X16(N)
+#define X64(N) X32(N), X32(N)
+#define X128(N) X64(N), X64(N)
+#define X256(N) X128(N), X128(N)
+#define X512(N) X256(N), X256(N)
+static const __u8 shifts[1024] = {
+    0, 1, X2(2), X4(3), X8(4), X16(5), X32(6), X64(7), X128(8), X256(9),
+    X512(10)
+};
+
+/* Returns the shift of 'ns', which is below 2^36: see
+ * vmlat_histogram_bucket().  Few branches, for the sake of the verifier. */
+static __always_inline __u32
+shift_of(__u64 ns)
+{
+    __u32 shift = 0;
+    __u64 i = ns >> 6;
+
+    if (unlikely(ns >= 1ull << 26)) {
+        shift = 20;
+        i = ns >> 26;
+    } else if (unlikely(ns >= 1ull << 16)) {
+        shift = 10;
+        i = ns >> 16;
+    }
+    hide(i);
+    return shift + shifts[i & 1023];
+}
+
+/* Adds a sample of 'ns' to the histogram of 'stage'.  Returns false if there
+ * is no room for it. */
+static __always_inline bool
+hist_add(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_pair *pair, __u32 stage,
+         __u64 ns)
+{
+    struct vmlat_bpf_hist *h;
+
+    if (unlikely(!pair->hists[stage])
+        && !new_block(cpu, &pair->hists[stage])) {
+        return false;
+    }
+    h = block(cpu, pair->hists[stage]);
+
+    count(&h->total, ns);
+    if (unlikely(ns > h->max)) {
+        h->max = ns;
+    }
+    if (unlikely(~ns > h->not_min)) {
+        h->not_min = ~ns;
+    }
+    if (unlikely(ns >> 36)) {
+        count(&h->overflow, 1);
+    } else {
+        __u32 shift = shift_of(ns);
+        __u64 bucket = (shift << 5) + (ns >> shift);
+        __u64 i = bucket >> 5;
+        __u32 *number;
+        __u64 *row;
+
+        hide(i);
+        number = &h->rows[i & (VMLAT_BPF_HIST_ROWS - 1)];
+        if (unlikely(!*number) && !new_block(cpu, number)) {
+            return false;
+        }
+        row = block(cpu, *number);
+        count(&row[bucket & 31], 1);
+    }
+    return true;
+}
+
+static __always_inline void
+small_hist_add(struct vmlat_bpf_small_hist *h, __u64 ns, bool atomic)
+{
+    __u64 bucket = ns;
+
+    if (ns >> VMLAT_BPF_SMALL_MAX_BITS) {
+        bucket = VMLAT_BPF_SMALL_BUCKETS - 1;
+    } else if (ns >= 64) {
+        __u32 shift = shift_of(ns) + 2;
+
+        bucket = (shift << VMLAT_BPF_SMALL_SUB_BITS) + (ns >> shift);
+    } else if (ns >= 32) {
+        bucket = 16 + (ns >> 2);
+    } else if (ns >= 16) {
+        bucket = 8 + (ns >> 1);
+    }
+    hide(bucket);
+    if (bucket >= VMLAT_BPF_SMALL_BUCKETS) {
+        bucket = VMLAT_BPF_SMALL_BUCKETS - 1;
+    }
+    if (atomic) {
+        count_atomic(&h->total, ns);
+        __sync_fetch_and_add(&h->buckets[bucket], 1);
+        count_atomic(&h->packets, 1);
+    } else {
+        count(&h->total, ns);
+        h->buckets[bucket]++;
+        count(&h->packets, 1);
+    }
+    if (ns > h->max) {
+        h->max = ns;
+    }
+}
+
+/* Returns the pair of ports 'in' and 'out', NULL if there is no room. */
+static __always_inline struct vmlat_bpf_pair *
+find_pair(struct vmlat_bpf_cpu *cpu, __u32 in, __u32 out)
+{
+    __u32 key = out << 16 | in;
+    __u32 hash = VMLAT_BPF_PAIR_HASH(key);
+    __u64 slot = cpu->pairs[hash];
+
+    if (likely((__u32) slot == key && slot >> 32)) {
+        return block(cpu, slot >> 32);
+    }
+    for (int i = 0; i < VMLAT_BPF_PAIR_PROBES; i++) {
+        __u32 j = (hash + i) & (VMLAT_BPF_PAIRS - 1);
+
+        slot = cpu->pairs[j];
+        if (!(slot >> 32)) {
+            __u32 number = 0;
+
+            if (cpu->n_blocks >= vmlat_block_mask) {
+                count_atomic(&cpu->no_block, 1);
+                return NULL;
+            }
+#ifdef VMLAT_OLD
+            number = ++cpu->n_blocks;
+#else
+            number = __sync_fetch_and_add(&cpu->n_blocks, 1) + 1;
+#endif
+            slot = (__u64) number << 32 | key;
+            cpu->pairs[j] = slot;
+        }
+        if ((__u32) slot == key) {
+            return block(cpu, slot >> 32);
+        }
+    }
+    return NULL;
+}
+
+#endif /* vmlat-path-count.h */
