@@ -11,6 +11,7 @@
 
 BPF_HEADER_FILES = \
 	bpf/vmlat-abi.h \
+	bpf/vmlat-bypass-abi.h \
 	bpf/vmlat-kernel-types.h \
 	bpf/vmlat-path-count.h \
 	bpf/vmlat-path-headers.h \
@@ -19,6 +20,7 @@ BPF_HEADER_FILES = \
 	bpf/vmlat-path-report.h \
 	bpf/vmlat-rtt-abi.h
 BPF_SOURCE_FILES = \
+	bpf/vmlat-bypass.bpf.c \
 	bpf/vmlat-path.bpf.c \
 	bpf/vmlat-rtt.bpf.c
 EXTRA_DIST += $(BPF_HEADER_FILES) $(BPF_SOURCE_FILES)
@@ -27,6 +29,8 @@ VMLAT_FILES += $(BPF_HEADER_FILES)
 if HAVE_BPF
 # Kernels before 5.12 lack the atomic instructions of -mcpu=v3.
 VMLAT_SKELETONS = \
+	bpf/vmlat-bypass.skel.h \
+	bpf/vmlat-bypass-old.skel.h \
 	bpf/vmlat-path.skel.h \
 	bpf/vmlat-path-old.skel.h \
 	bpf/vmlat-rtt.skel.h
@@ -54,6 +58,8 @@ bpf/%.skel.h: bpf/%.elf
 
 ovs-plugin/vmlat-kernel-load.$(OBJEXT): \
 	bpf/vmlat-path.skel.h bpf/vmlat-path-old.skel.h
+ovs-plugin/vmlat-bypass-load.$(OBJEXT): \
+	bpf/vmlat-bypass.skel.h bpf/vmlat-bypass-old.skel.h
 ovs-plugin/vmlat-rtt-load.$(OBJEXT): bpf/vmlat-rtt.skel.h
 CLEANFILES += $(VMLAT_SKELETONS) bpf/*.full.d bpf/*.elf bpf/*.tmp
 endif

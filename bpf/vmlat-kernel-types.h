@@ -95,6 +95,7 @@ enum {
 #define VMLAT_IPPROTO_FRAGMENT 44
 #define VMLAT_IPPROTO_ICMPV6   58
 #define VMLAT_IPPROTO_DSTOPTS  60
+#define VMLAT_IPPROTO_SCTP     132
 
 #define VMLAT_ICMP_ECHOREPLY 0
 #define VMLAT_ICMP_ECHO      8
@@ -145,6 +146,7 @@ struct net_device {
     unsigned int flags;
     unsigned short type;
     unsigned int mtu;
+    const unsigned char *dev_addr;
     possible_net_t nd_net;
 };
 

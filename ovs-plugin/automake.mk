@@ -9,6 +9,12 @@
 # named on the link line one by one: out of an archive the linker would take
 # only what something else asks for, and nothing asks for a constructor.
 VMLAT_PURE_SOURCES = \
+	ovs-plugin/vmlat-bypass-facts.c \
+	ovs-plugin/vmlat-bypass-facts.h \
+	ovs-plugin/vmlat-bypass-judge.c \
+	ovs-plugin/vmlat-bypass-judge.h \
+	ovs-plugin/vmlat-bypass-rules.c \
+	ovs-plugin/vmlat-bypass-rules.h \
 	ovs-plugin/vmlat-filter.c \
 	ovs-plugin/vmlat-filter.h \
 	ovs-plugin/vmlat-histogram.c \
@@ -18,6 +24,23 @@ VMLAT_PURE_SOURCES = \
 
 VMLAT_PLUGIN_SOURCES = \
 	$(VMLAT_PURE_SOURCES) \
+	ovs-plugin/vmlat-bypass-db.c \
+	ovs-plugin/vmlat-bypass-db.h \
+	ovs-plugin/vmlat-bypass-driver.c \
+	ovs-plugin/vmlat-bypass-flows.c \
+	ovs-plugin/vmlat-bypass-flows.h \
+	ovs-plugin/vmlat-bypass-host.c \
+	ovs-plugin/vmlat-bypass-host.h \
+	ovs-plugin/vmlat-bypass-load.h \
+	ovs-plugin/vmlat-bypass-nat.c \
+	ovs-plugin/vmlat-bypass-netlink.c \
+	ovs-plugin/vmlat-bypass-netlink.h \
+	ovs-plugin/vmlat-bypass-route.c \
+	ovs-plugin/vmlat-bypass-show.c \
+	ovs-plugin/vmlat-bypass-window.c \
+	ovs-plugin/vmlat-bypass-window.h \
+	ovs-plugin/vmlat-bypass.c \
+	ovs-plugin/vmlat-bypass.h \
 	ovs-plugin/vmlat-clock.c \
 	ovs-plugin/vmlat-clock.h \
 	ovs-plugin/vmlat-command.c \
@@ -33,6 +56,8 @@ VMLAT_PLUGIN_SOURCES = \
 	ovs-plugin/vmlat-interval.c \
 	ovs-plugin/vmlat-interval.h \
 	ovs-plugin/vmlat-kernel.h \
+	ovs-plugin/vmlat-pmd-load.c \
+	ovs-plugin/vmlat-pmd-load.h \
 	ovs-plugin/vmlat-port.c \
 	ovs-plugin/vmlat-port.h \
 	ovs-plugin/vmlat-rtt-echo.c \
@@ -62,6 +87,9 @@ EXTRA_DIST += ovs-plugin/vmlat-wrap.def
 # The side of the module that loads BPF programs into the kernel, or a stub of
 # the same interface.
 VMLAT_KERNEL_SOURCES = \
+	ovs-plugin/vmlat-bpf.c \
+	ovs-plugin/vmlat-bpf.h \
+	ovs-plugin/vmlat-bypass-load.c \
 	ovs-plugin/vmlat-kernel-load.c \
 	ovs-plugin/vmlat-kernel-ports.c \
 	ovs-plugin/vmlat-kernel-private.h \
@@ -70,6 +98,7 @@ VMLAT_KERNEL_SOURCES = \
 	ovs-plugin/vmlat-kernel.c \
 	ovs-plugin/vmlat-rtt-load.c
 VMLAT_KERNEL_STUB_SOURCES = \
+	ovs-plugin/vmlat-bypass-load-stub.c \
 	ovs-plugin/vmlat-kernel-stub.c \
 	ovs-plugin/vmlat-rtt-load-stub.c
 VMLAT_FILES += $(VMLAT_KERNEL_SOURCES) $(VMLAT_KERNEL_STUB_SOURCES)

@@ -66,7 +66,7 @@ static const struct option_desc {
                                  * it. */
     const char *help;
 } options[] = {
-    { "interval", "SECONDS", VMLAT_WINDOW_ANY,
+    { "interval", "SECONDS", VMLAT_TAKES_INTERVAL,
       "answer after that time, 0.1 to 3600, and show it alone" },
     { "sort", &VMLAT_SORTS[1], VMLAT_TAKES_SORT,
       "what the first ones have most of; packets unless given" },
@@ -534,11 +534,22 @@ run_command(struct unixctl_conn *conn, int argc, const char *argv[],
     char *error;
 
     error = parse_args(command, argc, argv, &args);
-    args.check_only = args.interval_ms > 0;
+    args.check_only = (args.interval_ms > 0
+                       || command->run == vmlat_command_bypass);
     if (!error) {
         error = command->run(&args, &reply);
     }
-    if (!error && args.interval_ms) {
+    if (!error && command->run == vmlat_command_bypass) {
+        if (vmlat_bypass_needs_window(&args)) {
+            error = vmlat_interval_await_bypass(conn, &args);
+            if (!error) {
+                goto exit;
+            }
+        } else {
+            args.check_only = false;
+            error = command->run(&args, &reply);
+        }
+    } else if (!error && args.interval_ms) {
         error = vmlat_interval_begin(conn, &args);
         if (!error) {
             goto exit;          /* Replies later. */

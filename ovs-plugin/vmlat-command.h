@@ -32,6 +32,7 @@
 #include "vmlat-window.h"
 
 struct unixctl_conn;
+struct vmlat_bypass_results;
 struct vmlat_port;
 
 /* Further bits of what a command takes, beside those of enum
@@ -41,6 +42,8 @@ struct vmlat_port;
 #define VMLAT_TAKES_STACKS  (1u << 29)  /* --stacks. */
 #define VMLAT_TAKES_SORT    (1u << 28)  /* sort=. */
 #define VMLAT_TAKES_TIMEOUT (1u << 27)  /* timeout=. */
+#define VMLAT_TAKES_BYPASS  (1u << 26)  /* interval= of vmlat/bypass. */
+#define VMLAT_TAKES_INTERVAL (VMLAT_WINDOW_ANY | VMLAT_TAKES_BYPASS)
 
 /* The commands.  One more of them is one more line here and its function,
  * vmlat_command_<id>(); dispatch, help and completion come from these lines.
@@ -107,6 +110,11 @@ struct vmlat_port;
                   | VMLAT_FILTER_MIN_US,                                      \
                   "follow ICMP echoes: where their time goes and where they " \
                   "are lost")                                                 \
+    VMLAT_COMMAND(bypass, "[verdicts|ways|flows|causes|cures|rules|bridge|"   \
+                          "port] [bridge|port]", 0, 2,                        \
+                  VMLAT_TAKES_FORMAT | VMLAT_TAKES_BYPASS,                    \
+                  "find VMs whose traffic the kernel routes past the "        \
+                  "userspace datapath; why, and what to do")                  \
     VMLAT_COMMAND(help, "[command]", 0, 1, VMLAT_TAKES_FORMAT,                \
                   "list the commands, or explain one")
 
@@ -168,6 +176,9 @@ struct vmlat_args {
     unsigned int interval_ms;
     bool check_only;
     struct vmlat_base *base;
+
+    /* Of vmlat/bypass, once the window that it opened is judged. */
+    const struct vmlat_bypass_results *bypass;
 };
 
 /* Registers the commands.  From a constructor: starts no thread and looks at
@@ -179,6 +190,10 @@ void vmlat_commands_init(void);
 void vmlat_command_reply(struct unixctl_conn *conn,
                          const struct vmlat_command *, const char *error,
                          const char *reply);
+
+/* Returns true if 'args' of vmlat/bypass need a window to be opened and waited
+ * for. */
+bool vmlat_bypass_needs_window(const struct vmlat_args *args);
 
 /* Stores in '*n' the number that the first word of 'args' is, or leaves it
  * alone if there is none.  'what' says of what it is the number. */

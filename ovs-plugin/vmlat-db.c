@@ -69,6 +69,12 @@ vmlat_db_other_config(void)
     return cfg ? &cfg->other_config : NULL;
 }
 
+const struct ovsdb_idl *
+vmlat_db_idl(void)
+{
+    return idl;
+}
+
 bool
 vmlat_db_changed(void)
 {

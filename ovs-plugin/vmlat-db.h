@@ -46,6 +46,9 @@ bool vmlat_db_keeps(const struct ovsdb_idl_column *column);
 /* Returns Open_vSwitch other_config, NULL if not connected. */
 const struct smap *vmlat_db_other_config(void);
 
+/* Returns the connection to the database, NULL if there is none yet. */
+const struct ovsdb_idl *vmlat_db_idl(void);
+
 /* True if the database may have changed since the last call. */
 bool vmlat_db_changed(void);
 

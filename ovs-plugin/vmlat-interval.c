@@ -26,6 +26,7 @@
 #include "unixctl.h"
 #include "util.h"
 #include "vmlat.h"
+#include "vmlat-bypass.h"
 #include "vmlat-command.h"
 #include "vmlat-datapath.h"
 #include "vmlat-kernel.h"
@@ -38,6 +39,10 @@
 #define START_TIMEOUT 30000
 #define START_POLL 20
 
+/* How long after its end a window of vmlat/bypass may take to be judged, ms:
+ * loading the program into the kernel takes a second or so. */
+#define BYPASS_TIMEOUT 60000
+
 /* A command that waits. */
 struct pending {
     struct ovs_list node;           /* In 'pending'. */
@@ -45,6 +50,7 @@ struct pending {
     struct vmlat_args args;         /* With copies of its strings. */
     char *words[VMLAT_MAX_WORDS];
     struct ds reply;                /* Of vmlat/start. */
+    uint32_t bypass;                /* Window of vmlat/bypass, else 0. */
     long long int deadline;         /* time_msec(). */
 };
 
@@ -81,7 +87,12 @@ pending_add(struct unixctl_conn *conn, const struct vmlat_args *args,
 static void
 pending_finish(struct pending *p, const char *error)
 {
+    struct vmlat_bypass_results dropped;
+
     vmlat_command_reply(p->conn, p->args.command, error, ds_cstr(&p->reply));
+    if (p->bypass && vmlat_bypass_take(p->bypass, &dropped)) {
+        vmlat_bypass_results_destroy(&dropped);
+    }
     ovs_list_remove(&p->node);
     n_pending--;
     vmlat_base_destroy(p->args.base);
@@ -119,6 +130,41 @@ vmlat_interval_await_start(struct unixctl_conn *conn,
         ds_put_buffer(&p->reply, reply->string, reply->length);
     }
     return error;
+}
+
+char *
+vmlat_interval_await_bypass(struct unixctl_conn *conn,
+                            const struct vmlat_args *args)
+{
+    unsigned int ms = (args->interval_ms ? args->interval_ms
+                       : VMLAT_BYPASS_WINDOW_DEFAULT);
+    struct pending *p;
+    char *error = pending_add(conn, args, ms + BYPASS_TIMEOUT, &p);
+
+    if (!error) {
+        p->bypass = vmlat_bypass_ask(ms);
+    }
+    return error;
+}
+
+/* Answers vmlat/bypass, or that there is no answer. */
+static void
+bypass_over(struct pending *p)
+{
+    struct vmlat_bypass_results results;
+    char *error;
+
+    if (vmlat_bypass_take(p->bypass, &results)) {
+        p->args.bypass = &results;
+        error = p->args.command->run(&p->args, &p->reply);
+        vmlat_bypass_results_destroy(&results);
+    } else {
+        error = xasprintf("the window was not judged within %d s after its "
+                          "end", BYPASS_TIMEOUT / 1000);
+    }
+    p->bypass = 0;
+    pending_finish(p, error);
+    free(error);
 }
 
 static void
@@ -191,7 +237,12 @@ vmlat_interval_run(void)
     struct pending *p;
 
     LIST_FOR_EACH_SAFE (p, node, &pending) {
-        if (!p->args.base) {
+        if (p->bypass) {
+            if (vmlat_bypass_is_done(p->bypass)
+                || time_msec() >= p->deadline) {
+                bypass_over(p);
+            }
+        } else if (!p->args.base) {
             if (!vmlat_start_pending() || time_msec() >= p->deadline) {
                 char *error = vmlat_interval_start_result(&p->reply);
 
@@ -210,7 +261,7 @@ vmlat_interval_wait(void)
     const struct pending *p;
 
     LIST_FOR_EACH (p, node, &pending) {
-        if (p->args.base) {
+        if (p->args.base || p->bypass) {
             poll_timer_wait_until(p->deadline);
         } else {
             poll_timer_wait(START_POLL);

@@ -17,8 +17,8 @@
 #ifndef VMLAT_INTERVAL_H
 #define VMLAT_INTERVAL_H 1
 
-/* Commands whose answer comes later: those with interval=, and vmlat/start
- * while the programs for the kernel datapath are being loaded.
+/* Commands whose answer comes later: those with interval=, vmlat/bypass, and
+ * vmlat/start while the programs for the kernel datapath are being loaded.
  *
  * The daemon goes on meanwhile.  unixctl keeps a connection that waits for an
  * answer until it gets one, even if the client has gone: it does not look at
@@ -45,6 +45,11 @@ char *vmlat_interval_start_result(struct ds *reply);
 char *vmlat_interval_await_start(struct unixctl_conn *conn,
                                  const struct vmlat_args *args,
                                  const struct ds *reply);
+
+/* Opens a window of vmlat/bypass, and answers on 'conn' when it is judged.
+ * Returns NULL or why not, as above. */
+char *vmlat_interval_await_bypass(struct unixctl_conn *conn,
+                                  const struct vmlat_args *args);
 
 /* From the main loop. */
 void vmlat_interval_run(void);

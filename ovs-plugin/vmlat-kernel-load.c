@@ -35,7 +35,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "openvswitch/dynamic-string.h"
@@ -43,18 +42,14 @@
 #include "ovs-thread.h"
 #include "util.h"
 
+#include "vmlat-bpf.h"
 #include "vmlat-path.skel.h"
 #include "vmlat-path-old.skel.h"
 
 VLOG_DEFINE_THIS_MODULE(vmlat_kernel_load);
 
-#define MIN_KERNEL "5.10"
-
 /* Files. */
-#define STATUS_FILE "/proc/self/status"
 #define FDINFO_FILE "/proc/self/fdinfo/%d"
-#define LOCKDOWN_FILE "/sys/kernel/security/lockdown"
-#define BTF_FILE "/sys/kernel/btf/vmlinux"
 #define CPUS_FILE "/sys/devices/system/cpu/possible"
 
 #define LOST_ALL "everything"
@@ -197,87 +192,6 @@ void
 vmlat_kernel_libbpf_init(void)
 {
     libbpf_set_print(libbpf_print);
-}
-
-/* What is in the way of all programs. */
-
-static bool
-has_capability(int capability)
-{
-    FILE *stream = fopen(STATUS_FILE, "r");
-    uint64_t effective = UINT64_MAX;
-    char line[256];
-
-    while (stream && fgets(line, sizeof line, stream)) {
-        if (!strncmp(line, "CapEff:", 7)) {
-            effective = strtoull(line + 7, NULL, 16);
-        }
-    }
-    if (stream) {
-        fclose(stream);
-    }
-    return (effective >> capability) & 1;
-}
-
-/* Numbers in linux/capability.h. */
-#define CAPABILITY_SYS_ADMIN 21
-#define CAPABILITY_PERFMON 38
-#define CAPABILITY_BPF 39
-
-static bool
-is_locked_down(void)
-{
-    FILE *stream = fopen(LOCKDOWN_FILE, "r");
-    char line[256];
-    bool locked;
-
-    locked = (stream && fgets(line, sizeof line, stream)
-              && strstr(line, "[confidentiality]"));
-    if (stream) {
-        fclose(stream);
-    }
-    return locked;
-}
-
-/* Returns the version of the kernel, 5.12 being 5012. */
-static unsigned int
-kernel_version(struct utsname *u)
-{
-    unsigned int major, minor;
-
-    return (!uname(u) && ovs_scan(u->release, "%u.%u", &major, &minor)
-            ? major * 1000 + minor : 0);
-}
-
-/* Returns what keeps all programs from being loaded, NULL if nothing is known.
- * The caller frees it. */
-static char *
-why_nothing(void)
-{
-    struct utsname u;
-
-    if (kernel_version(&u) < 5010) {
-        return xasprintf("Linux %s is too old: " MIN_KERNEL " is the first "
-                         "that can be measured", u.release);
-    }
-    if (access(BTF_FILE, R_OK)) {
-        return xasprintf(BTF_FILE ": %s: the kernel has to be built "
-                         "with CONFIG_DEBUG_INFO_BTF=y",
-                         ovs_strerror(errno));
-    }
-    if (!has_capability(CAPABILITY_SYS_ADMIN)
-        && (!has_capability(CAPABILITY_BPF)
-            || !has_capability(CAPABILITY_PERFMON))) {
-        return xstrdup("no permission to load BPF programs: ovs-vswitchd has "
-                       "not both CAP_BPF and CAP_PERFMON (its option --user "
-                       "drops them: run it as root without that option)");
-    }
-    if (is_locked_down()) {
-        return xstrdup("the kernel is locked down (lockdown=confidentiality, "
-                       "see " LOCKDOWN_FILE "): BPF programs may not read "
-                       "its memory");
-    }
-    return NULL;
 }
 
 /* Programs. */
@@ -534,12 +448,11 @@ open_programs(struct loader *l)
 {
     struct vmlat_kernel_programs *p = xzalloc(sizeof *p);
     uint32_t tc_ingress = VMLAT_REASON_UNKNOWN;
-    struct utsname u;
     bool ok;
 
     vmlat_kernel_symbols_reason_value(l->loaded->symbols, "TC_INGRESS",
                                       &tc_ingress);
-    ok = (kernel_version(&u) >= 5012
+    ok = (vmlat_bpf_kernel_version() >= 5012
           ? vmlat_path_bpf_open(p, l->n_blocks, tc_ingress)
           : vmlat_path_old_bpf_open(p, l->n_blocks, tc_ingress));
     if (!ok) {
@@ -674,7 +587,7 @@ vmlat_kernel_load(const struct vmlat_kernel_load_options *options,
     bool cancelled = false;
 
     vmlat_kernel_libbpf_init();
-    *errorp = why_nothing();
+    *errorp = vmlat_bpf_why_not();
     if (*errorp) {
         return NULL;
     }

@@ -24,7 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "openvswitch/dynamic-string.h"
@@ -35,6 +34,7 @@
 #include "hash.h"
 #include "sset.h"
 #include "util.h"
+#include "vmlat-bpf.h"
 #include "vmlat-kernel.h"
 #include "vmlat-rtt.skel.h"
 
@@ -44,9 +44,6 @@ VLOG_DEFINE_THIS_MODULE(vmlat_rtt_load);
 #define KPROBE_PMU_FILE "/sys/bus/event_source/devices/kprobe/type"
 #define KPROBES_FILE "/sys/kernel/tracing/kprobe_events"
 #define KPROBES_DEBUG_FILE "/sys/kernel/debug/tracing/kprobe_events"
-#define STATUS_FILE "/proc/thread-self/status"
-#define BTF_FILE "/sys/kernel/btf/vmlinux"
-#define LOCKDOWN_FILE "/sys/kernel/security/lockdown"
 
 /* How functions can be attached, the best first. */
 enum mode {
@@ -564,79 +561,22 @@ load_and_attach(struct vmlat_rtt_program *program, const struct btf *btf,
     }
 }
 
-static bool
-file_contains(const char *name, const char *s)
-{
-    FILE *file = fopen(name, "r");
-    char line[256];
-    bool found = false;
-
-    if (file) {
-        found = fgets(line, sizeof line, file) && strstr(line, s);
-        fclose(file);
-    }
-    return found;
-}
-
-/* Returns whether the daemon has the capability number 'cap'. */
-static bool
-has_capability(int cap)
-{
-    FILE *file = fopen(STATUS_FILE, "r");
-    unsigned long long caps = 0;
-    char line[256];
-
-    if (!file) {
-        return true;
-    }
-    while (fgets(line, sizeof line, file)) {
-        if (sscanf(line, "CapEff: %llx", &caps) == 1) {
-            break;
-        }
-    }
-    fclose(file);
-    return caps >> cap & 1;
-}
-
-/* Numbers of capabilities that older headers do not have. */
-#define CAP_SYS_ADMIN_ 21
-#define CAP_PERFMON_ 38
-#define CAP_BPF_ 39
-
 /* Returns one line that says why the program cannot be in the kernel, given
  * the error number, for the caller to free. */
 static char *
 explain(const char *step, int error)
 {
-    struct utsname uts;
-    int major, minor;
+    char *why_not = vmlat_bpf_why_not();
+    char *s;
 
-    if (!uname(&uts) && sscanf(uts.release, "%d.%d", &major, &minor) == 2
-        && (major < 5 || (major == 5 && minor < 10))) {
-        return xasprintf("cannot follow echoes: kernel %s is too old, 5.10 or "
-                         "later is needed", uts.release);
+    if (why_not) {
+        s = xasprintf("cannot follow echoes: %s", why_not);
+        free(why_not);
+    } else {
+        s = xasprintf("cannot follow echoes: %s BPF programs: %s", step,
+                      ovs_strerror(error));
     }
-    if (access(BTF_FILE, R_OK)) {
-        return xasprintf("cannot follow echoes: /sys/kernel/btf/vmlinux: %s "
-                         "(a kernel with CONFIG_DEBUG_INFO_BTF is needed)",
-                         ovs_strerror(errno));
-    }
-    if (error == EPERM || error == EACCES) {
-        if (!has_capability(CAP_SYS_ADMIN_)
-            && (!has_capability(CAP_BPF_) || !has_capability(CAP_PERFMON_))) {
-            return xstrdup("cannot follow echoes: the daemon has no "
-                           "CAP_BPF and CAP_PERFMON (ovs-vswitchd --user "
-                           "drops them)");
-        }
-        if (file_contains(LOCKDOWN_FILE,
-                          "[confidentiality]")) {
-            return xstrdup("cannot follow echoes: the kernel is locked down "
-                           "(confidentiality), BPF programs may not read its "
-                           "memory");
-        }
-    }
-    return xasprintf("cannot follow echoes: %s BPF programs: %s", step,
-                     ovs_strerror(error));
+    return s;
 }
 
 static int

@@ -48,7 +48,11 @@ struct smap;
                       "none")                                                 \
     VMLAT_SETTING_BOOL(STACKS, "vmlat-stacks", false,                         \
                        "keep the kernel's stacks of packets for "             \
-                       "vmlat/events")
+                       "vmlat/events")                                        \
+    VMLAT_SETTING_BOOL(BYPASS_WATCH, "vmlat-bypass-watch", false,             \
+                       "watch all the time whether the kernel's routing "     \
+                       "takes VMs' traffic away from the datapath, and log "  \
+                       "when that changes")
 
 enum vmlat_setting {
 #define VMLAT_SETTING_BOOL(ID, KEY, DEFAULT, MEANING) VMLAT_SET_##ID,

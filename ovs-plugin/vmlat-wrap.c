@@ -28,6 +28,7 @@
 #include "vmlat.h"
 #include "vmlat-datapath.h"
 #include "vmlat-db.h"
+#include "vmlat-pmd-load.h"
 #include "vmlat-port.h"
 #include "vmlat-shard.h"
 #include "vswitchd/bridge.h"
@@ -148,6 +149,7 @@ void
 __wrap_pmd_perf_start_iteration(struct pmd_perf_stats *s)
 {
     vmlat_datapath_set_perf(s);
+    vmlat_pmd_load_note(s);
     __real_pmd_perf_start_iteration(s);
 }
 

@@ -25,6 +25,7 @@
 #include "ovs-rcu.h"
 #include "timeval.h"
 #include "util.h"
+#include "vmlat-bypass.h"
 #include "vmlat-clock.h"
 #include "vmlat-command.h"
 #include "vmlat-datapath.h"
@@ -340,6 +341,7 @@ vmlat_run_main(void)
     }
     vmlat_interval_run();
     vmlat_rtt_run();
+    vmlat_bypass_run(changed);
 }
 
 void
@@ -353,6 +355,7 @@ vmlat_wait_main(void)
     }
     vmlat_interval_wait();
     vmlat_rtt_wait();
+    vmlat_bypass_wait();
 }
 
 void
@@ -360,6 +363,7 @@ vmlat_exit_main(void)
 {
     vmlat_interval_exit();
     vmlat_rtt_exit();
+    vmlat_bypass_exit();
     atomic_store_explicit(&vmlat_active, 0u, memory_order_release);
     vmlat_kernel_exit();
     state = VMLAT_STOPPED;

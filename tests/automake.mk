@@ -7,6 +7,7 @@
 
 TESTSUITE_AT = \
 	tests/testsuite.at \
+	tests/bypass-host.at \
 	tests/build.at \
 	tests/unit.at \
 	tests/commands.at \
@@ -26,9 +27,12 @@ SYSTEM_VM_TESTSUITE_AT = \
 	tests/system-vm-paths.at \
 	tests/system-vm-more.at
 TEST_TOOLS = \
+	tests/bed-bypass.sh \
+	tests/bed-host.py \
 	tests/bed-wire.py \
 	tests/bench-dpdk \
 	tests/bench-vm \
+	tests/check-bypass \
 	tests/testbed.sh \
 	tests/vm/check-vm \
 	tests/vm/get-kernel \
@@ -82,7 +86,7 @@ DISTCLEANFILES += tests/atconfig tests/atlocal
 # Our daemon before OVS's own.
 AUTOTEST_PATH = $(abs_builddir)/vswitchd:$(abs_builddir)/tests:$(ovs_builddir)/utilities:$(ovs_builddir)/ovsdb:$(ovs_builddir)/tests:$(ovs_builddir)/vswitchd:$(ovs_srcdir)/utilities
 
-check-local: all $(TESTSUITE) tests/atlocal
+check-local: all $(TESTSUITE) tests/atlocal tests/netlink-fault.so
 	$(SHELL) ./$(TESTSUITE) -C tests AUTOTEST_PATH='$(AUTOTEST_PATH)' \
 	    $(TESTSUITEFLAGS)
 
@@ -90,8 +94,11 @@ check-local: all $(TESTSUITE) tests/atlocal
 tests/slow-upcall.so: tests/slow-upcall.c
 	$(AM_V_CC)$(MKDIR_P) tests && $(CC) $(CFLAGS) -fPIC -shared -o $@ \
 	    $(srcdir)/tests/slow-upcall.c -ldl
-EXTRA_DIST += tests/slow-upcall.c
-CLEANFILES += tests/slow-upcall.so
+tests/netlink-fault.so: tests/netlink-fault.c
+	$(AM_V_CC)$(MKDIR_P) tests && $(CC) $(CFLAGS) -fPIC -shared -o $@ \
+	    $(srcdir)/tests/netlink-fault.c -ldl
+EXTRA_DIST += tests/netlink-fault.c tests/slow-upcall.c
+CLEANFILES += tests/netlink-fault.so tests/slow-upcall.so
 
 # One after the other: each wants both cores.
 check-dpdk: all $(SYSTEM_DPDK_TESTSUITE) tests/atlocal tests/slow-upcall.so
@@ -103,6 +110,12 @@ check-rtt: all $(SYSTEM_RTT_TESTSUITE) tests/atlocal
 	$(SHELL) ./$(SYSTEM_RTT_TESTSUITE) -C tests \
 	    AUTOTEST_PATH='$(AUTOTEST_PATH)' $(TESTSUITEFLAGS) -j1
 .PHONY: check-rtt
+
+# Each way in which the kernel can take a VM's traffic: one verdict each.
+check-bypass: all
+	@VMLAT_KERNELS='$(abs_builddir)/vm/kernels' PYTHON3='$(OVS_PYTHON3)' \
+	    $(srcdir)/tests/check-bypass --build . $(BYPASSFLAGS)
+.PHONY: check-bypass
 
 # The kernel datapath, in VMs with these kernels, which tests/vm/get-kernel
 # downloads to vm/kernels if they are not installed: make check-vm
@@ -135,8 +148,14 @@ EXTRA_DIST += build-aux/check-ovs-dpdk tests/ovs-system-dpdk-testsuite.at
 
 # Units.
 noinst_PROGRAMS += tests/test-vmlat
-tests_test_vmlat_SOURCES = tests/test-vmlat.c
+tests_test_vmlat_SOURCES = \
+	tests/test-bypass.c \
+	tests/test-vmlat.c \
+	tests/test-vmlat.h
 VMLAT_PURE_OBJECTS = \
+	ovs-plugin/vmlat-bypass-facts.$(OBJEXT) \
+	ovs-plugin/vmlat-bypass-judge.$(OBJEXT) \
+	ovs-plugin/vmlat-bypass-rules.$(OBJEXT) \
 	ovs-plugin/vmlat-filter.$(OBJEXT) \
 	ovs-plugin/vmlat-histogram.$(OBJEXT) \
 	ovs-plugin/vmlat-packet.$(OBJEXT)
@@ -145,12 +164,31 @@ tests_test_vmlat_DEPENDENCIES = $(VMLAT_PURE_OBJECTS) $(OVS_BUILT)
 TEST_LINK = $(OVS_LIBTOOL_LINK) $(OVS_TEST_LINK_FLAGS) $(LDFLAGS)
 tests_test_vmlat_LINK = $(TEST_LINK) -o $@
 $(tests_test_vmlat_OBJECTS): | $(OVS_BUILT)
-VMLAT_FILES += tests/test-vmlat.c tests/fuzz-packet.c tests/slow-upcall.c
+
+# What the kernel says about a network namespace.
+noinst_PROGRAMS += tests/test-bypass-host
+tests_test_bypass_host_SOURCES = tests/test-bypass-host.c
+VMLAT_HOST_OBJECTS = \
+	ovs-plugin/vmlat-bypass-driver.$(OBJEXT) \
+	ovs-plugin/vmlat-bypass-facts.$(OBJEXT) \
+	ovs-plugin/vmlat-bypass-host.$(OBJEXT) \
+	ovs-plugin/vmlat-bypass-nat.$(OBJEXT) \
+	ovs-plugin/vmlat-bypass-netlink.$(OBJEXT) \
+	ovs-plugin/vmlat-bypass-route.$(OBJEXT)
+tests_test_bypass_host_LDADD = $(VMLAT_HOST_OBJECTS) $(LIBOPENVSWITCH)
+tests_test_bypass_host_DEPENDENCIES = $(VMLAT_HOST_OBJECTS) $(OVS_BUILT)
+tests_test_bypass_host_LINK = $(TEST_LINK) -o $@
+$(tests_test_bypass_host_OBJECTS): | $(OVS_BUILT)
+
+VMLAT_FILES += $(tests_test_vmlat_SOURCES) \
+	$(tests_test_bypass_host_SOURCES) tests/fuzz-packet.c \
+	tests/netlink-fault.c tests/slow-upcall.c
 
 # The same once more, compiled with the sanitizers.
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
 EXTRA_PROGRAMS += tests/test-vmlat-sanitize
-tests_test_vmlat_sanitize_SOURCES = tests/test-vmlat.c $(VMLAT_PURE_SOURCES)
+tests_test_vmlat_sanitize_SOURCES = \
+	$(tests_test_vmlat_SOURCES) $(VMLAT_PURE_SOURCES)
 tests_test_vmlat_sanitize_CFLAGS = $(AM_CFLAGS) $(SANITIZE)
 tests_test_vmlat_sanitize_LDADD = $(LIBOPENVSWITCH)
 tests_test_vmlat_sanitize_DEPENDENCIES = $(OVS_BUILT)

@@ -37,6 +37,7 @@
 #include "openvswitch/util.h"
 #include "ovs-thread.h"
 #include "packets.h"
+#include "test-vmlat.h"
 #include "timeval.h"
 #include "util.h"
 #include "vmlat-filter.h"
@@ -47,7 +48,7 @@
 #define MAX_SHOWN 20
 static int n_errors;
 
-static void OVS_PRINTF_FORMAT(1, 2)
+void
 fail(const char *format, ...)
 {
     va_list args;
@@ -60,8 +61,7 @@ fail(const char *format, ...)
     }
 }
 
-/* A splitmix64 generator: fast and the same everywhere. */
-static uint64_t
+uint64_t
 next_random(uint64_t *state)
 {
     uint64_t x = *state += UINT64_C(0x9e3779b97f4a7c15);
@@ -71,8 +71,7 @@ next_random(uint64_t *state)
     return x ^ (x >> 31);
 }
 
-/* Returns a random number from 0 to 'n' - 1. */
-static unsigned int
+unsigned int
 random_below(uint64_t *state, unsigned int n)
 {
     return (next_random(state) >> 32) % n;
@@ -1676,6 +1675,7 @@ test_all(struct ovs_cmdl_context *ctx)
     test_filter(ctx);
     test_packet(ctx);
     test_match(ctx);
+    test_bypass(ctx);
 }
 
 static const struct ovs_cmdl_command commands[] = {
@@ -1686,6 +1686,7 @@ static const struct ovs_cmdl_command commands[] = {
     { "filter", NULL, 0, 0, test_filter, OVS_RO },
     { "packet", "[hex]", 0, 1, test_packet, OVS_RO },
     { "match", "[packets]", 0, 1, test_match, OVS_RO },
+    { "bypass", NULL, 0, 0, test_bypass, OVS_RO },
     { "bench", NULL, 0, 0, test_bench, OVS_RO },
     { NULL, NULL, 0, 0, NULL, OVS_RO },
 };
@@ -1698,7 +1699,7 @@ main(int argc, char *argv[])
     set_program_name(argv[0]);
     if (argc < 2) {
         ovs_fatal(0, "missing command, one of: all histogram "
-                  "histogram-threads filter packet match bench");
+                  "histogram-threads filter packet match bypass bench");
     }
     ovs_cmdl_run_command(&ctx, commands);
     if (n_errors) {
