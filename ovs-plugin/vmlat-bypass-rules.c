@@ -391,8 +391,8 @@ vmlat_bypass_has_way_out(const struct vmlat_bypass_facts *f,
         bool forwards = false, address = false;
 
         for (size_t i = 0; i < detour->n_links; i++) {
+            /* IPv6 forwards for a device only if it does for all. */
             forwards |= (ip6 ? f->host.forwarding6
-                               || detour->links[i]->forwarding6
                          : detour->links[i]->forwarding4);
         }
         for (size_t i = 0; forwards && i < f->host.n_ips; i++) {
@@ -456,6 +456,25 @@ count_host_packets(const struct finder *x,
         const struct vmlat_bypass_way_key *key = &kernel->ways[i].key;
 
         if (key->internal == detour->ifindex && key->end == end) {
+            sum += kernel->ways[i].count.packets;
+        }
+    }
+    return sum;
+}
+
+/* Returns how many packets came to this host itself by 'detour'. */
+static uint64_t
+count_to_host(const struct finder *x, const struct vmlat_bypass_detour *detour)
+{
+    const struct vmlat_bypass_kernel *kernel = &x->f->kernel;
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < kernel->n_ways; i++) {
+        const struct vmlat_bypass_way_key *key = &kernel->ways[i].key;
+
+        if (key->internal == detour->ifindex
+            && key->direction == VMLAT_BYPASS_FROM_VM
+            && key->end == VMLAT_BYPASS_END_LOCAL) {
             sum += kernel->ways[i].count.packets;
         }
     }
@@ -721,7 +740,7 @@ find_vm_by_tap(struct finder *x)
     struct ds ds = DS_EMPTY_INITIALIZER;
     char *tag;
 
-    if (!port->tap || !port->userspace) {
+    if (!port->tap) {
         return;
     }
     cause(x, "%s is a tap (type \"%s\") on bridge %s, which has "
@@ -1080,6 +1099,32 @@ find_gateway_is_bridge(struct finder *x)
     }
 }
 
+/* Returns true if 'ip' is of a network that flows by way of 'detour' are to or
+ * from, or if none is known. */
+static bool
+is_involved(const struct finder *x, const struct vmlat_bypass_detour *detour,
+            const struct vmlat_bypass_ip *ip)
+{
+    const struct vmlat_bypass_result *result = x->c->result;
+    bool any = false;
+
+    for (size_t i = 0; i < result->n_flows; i++) {
+        const struct vmlat_bypass_flow_key *key = &result->flows[i].key;
+        struct in6_addr src, dst;
+
+        if (key->way.internal == detour->ifindex) {
+            any = true;
+            copy_ip(&src, key->src);
+            copy_ip(&dst, key->dst);
+            if (in_network(&src, &ip->ip, ip->plen)
+                || in_network(&dst, &ip->ip, ip->plen)) {
+                return true;
+            }
+        }
+    }
+    return !any;
+}
+
 static void
 find_address(struct finder *x)
 {
@@ -1087,6 +1132,7 @@ find_address(struct finder *x)
     const struct vmlat_bypass_detour *detour;
 
     FOR_EACH_DETOUR (detour, x) {
+        bool is_in_use = count_to_host(x, detour) > 0;
         struct ds list = DS_EMPTY_INITIALIZER;
         bool ip4, ip6;
         size_t n = 0;
@@ -1131,7 +1177,9 @@ find_address(struct finder *x)
             what = own_traffic(x, detour, ds_cstr(&ds));
             ds_clear(&ds);
             put_prefix(&ds, &ip->ip, ip->plen);
-            cure(x, STEP_ADDRESS, what, "ip %saddr del %s dev %s",
+            cure(x, STEP_ADDRESS, what, "%sip %saddr del %s dev %s",
+                 is_in_use && !is_involved(x, detour, ip)
+                 ? "# if this host can do without it: " : "",
                  is_ip4(&ip->ip) ? "" : "-6 ", ds_cstr(&ds),
                  arg(x, link->name));
             ds_destroy(&ds);
@@ -1357,10 +1405,26 @@ put_routes_out(struct finder *x, const struct vmlat_bypass_detour *detour,
     }
 }
 
+/* Returns true if 'route' has other next hops, with which it would go. */
+static bool
+has_other_hops(const struct vmlat_bypass_host *host,
+               const struct vmlat_bypass_route *route)
+{
+    for (size_t i = 0; !route->ip6 && i < host->n_routes; i++) {
+        const struct vmlat_bypass_route *other = &host->routes[i];
+
+        if (other != route && !other->ip6 && other->table == route->table
+            && other->metric == route->metric && other->plen == route->plen
+            && ipv6_addr_equals(&other->dst, &route->dst)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Adds what removes 'route', which is by 'link'. */
 static void
-cure_route(struct finder *x, const struct vmlat_bypass_detour *detour,
-           const struct vmlat_bypass_route *route,
+cure_route(struct finder *x, const struct vmlat_bypass_route *route,
            const struct vmlat_bypass_link *link)
 {
     const char *dst, *rest, *interrupts;
@@ -1378,12 +1442,16 @@ cure_route(struct finder *x, const struct vmlat_bypass_detour *detour,
     ds_put_format(&ds, "traffic of this host, and what it routes, to %s",
                   dst);
     interrupts = keep(x, &ds);
-    cure(x, STEP_ROUTE,
-         count_host_packets(x, detour, VMLAT_BYPASS_END_LOCAL)
-         || x->f->kernel.why_not || !route->plen
-         ? interrupts : routed_traffic(x, detour),
-         "ip %sroute del %s dev %s%s", route->ip6 ? "-6 " : "", dst,
-         arg(x, link->name), rest);
+    if (has_other_hops(&x->f->host, route)) {
+        cure(x, STEP_ROUTE, interrupts,
+             "# in the route to %s%s: the next hop by %s", dst, rest,
+             clean(x, link->name));
+        return;
+    }
+    cure(x, STEP_ROUTE, interrupts, "%sip %sroute del %s dev %s%s",
+         !route->plen && route->table == TABLE_MAIN
+         ? "# if this host has another way out: " : "",
+         route->ip6 ? "-6 " : "", dst, arg(x, link->name), rest);
 }
 
 /* Adds what removes all routes by 'detour' that are not connected ones, too
@@ -1474,7 +1542,7 @@ find_route(struct finder *x)
 
                 if (link && is_plain_route(route, ip4, ip6)
                     && !is_connected(host, route)) {
-                    cure_route(x, detour, route, link);
+                    cure_route(x, route, link);
                 }
             }
         } else {
@@ -1662,7 +1730,8 @@ find_nic_in_kernel(struct finder *x)
         if (owner && !has_default_route(x->f, link->ifindex)) {
             if (shared) {
                 /* The datapath's port needs the device to be up. */
-                cure(x, STEP_NIC, interrupts, "ip addr flush dev %s",
+                cure(x, STEP_NIC, interrupts,
+                     "ip addr flush dev %s scope global",
                      arg(x, link->name));
             } else {
                 cure(x, STEP_NIC, interrupts, "ip link set dev %s down",
@@ -1676,7 +1745,8 @@ find_nic_in_kernel(struct finder *x)
                  "# if this host can do without %s: ip %s dev %s%s",
                  clean(x, link->name),
                  owner && shared ? "addr flush" : "link set",
-                 arg(x, link->name), owner && shared ? "" : " down");
+                 arg(x, link->name),
+                 owner && shared ? " scope global" : " down");
         }
     }
 }

@@ -33,7 +33,8 @@
 #define VMLAT_BYPASS_VERDICTS                                                 \
     VMLAT_BYPASS_VERDICT(IDLE, "no traffic in the window")                    \
     VMLAT_BYPASS_VERDICT(CLEAN,                                               \
-                         "what left this host left by the datapath")          \
+                         "what left this host left by the datapath, but for " \
+                         "less than 1 %")                                     \
     VMLAT_BYPASS_VERDICT(SUSPECT,                                             \
                          "no packet was proven to bypass the datapath, but "  \
                          "see the causes")                                    \

@@ -597,6 +597,13 @@ vmlat_kernel_load(const struct vmlat_kernel_load_options *options,
     l.loaded->upcalls = l.loaded->events = l.loaded->stacks = -1;
     l.loaded->symbols = vmlat_kernel_symbols_read();
     l.n_cpus = n_possible_cpus();
+    if (l.n_cpus > VMLAT_BPF_CPUS) {
+        *errorp = xasprintf("this machine may have %"PRIuSIZE" CPUs: %d are "
+                            "the most that can be measured", l.n_cpus,
+                            VMLAT_BPF_CPUS);
+        vmlat_kernel_loaded_destroy(l.loaded);
+        return NULL;
+    }
     l.n_blocks = blocks_per_cpu(options->max_histograms, l.n_cpus);
     for (size_t i = 0; i < VMLAT_N_HOOKS; i++) {
         l.loaded->hooks[i].fd = -1;

@@ -100,6 +100,14 @@ static const enum vmlat_segment segments[VMLAT_N_STAGES] = {
 #undef VMLAT_BPF_STAGE
 };
 
+/* The short cuts of stages. */
+static const enum vmlat_bpf_stage shorts[VMLAT_N_SHORTS] = {
+#undef VMLAT_BPF_SHORT
+#define VMLAT_BPF_SHORT(ID) [VMLAT_SHORT_##ID] = VMLAT_S_##ID,
+    VMLAT_BPF_SHORTS
+#undef VMLAT_BPF_SHORT
+};
+
 /* Memory of a CPU, or a copy of it. */
 struct cpu {
     const struct vmlat_bpf_cpu *cpu; /* NULL if there is none. */
@@ -160,6 +168,25 @@ add_counters(uint64_t *dst, const __u64 *src, size_t n)
     }
 }
 
+/* Adds what was measured on 'cpu' to 'a', by slot. */
+static void
+add_measured(struct vmlat_bpf_account *a, struct cpu cpu)
+{
+    for (size_t i = 0; i < VMLAT_BPF_PAIRS; i++) {
+        uint64_t pair = load64(&cpu.cpu->pairs[i]);
+        const struct vmlat_bpf_pair *p = get_block(cpu, pair >> 32);
+
+        if (p) {
+            uint64_t (*fates_)[VMLAT_N_BPF_FATES]
+                = (uint64_t (*)[VMLAT_N_BPF_FATES])
+                  a[pair % VMLAT_BPF_PORTS].fates;
+
+            fates_[0][VMLAT_F_MEASURED] += load64(&p->packets);
+            fates_[1][VMLAT_F_MEASURED] += load64(&p->copies);
+        }
+    }
+}
+
 /* Adds what all CPUs have counted since the maps were made to 'a', by slot:
  * fates first, what entered last, so that no packet has a fate without having
  * entered. */
@@ -181,6 +208,9 @@ read_accounts(struct vmlat_bpf_account *a)
                     add_counters((uint64_t *) a[slot].fates[0],
                                  block->fates[0], 2 * VMLAT_N_BPF_FATES);
                 }
+            }
+            if (!entered) {
+                add_measured(a, cpu);
             }
         }
         for (size_t slot = 0; !entered && slot < VMLAT_BPF_PORTS; slot++) {
@@ -297,15 +327,31 @@ find_pair(struct cpu cpu, uint32_t key)
     return 0;
 }
 
-/* Adds histogram 'number' of 'cpu', less what it had in 'was', to 's'.
+/* Returns the sum of the samples that 'p' got for 'stage' by a short cut. */
+static uint64_t
+short_total(const struct vmlat_bpf_pair *p, size_t stage)
+{
+    for (size_t i = 0; p && i < VMLAT_N_SHORTS; i++) {
+        if (shorts[i] == stage) {
+            return load64(&p->shorts[i].total);
+        }
+    }
+    return 0;
+}
+
+/* Adds the histogram of 'stage' of the pair in block 'pair_number' of 'cpu',
+ * less what it had in 'was', to 's'.
  *
  * The least and the largest sample are exact if the one of all times is newer
  * than 'was'.  If not, the bounds of the lowest and the highest bucket stand
  * for them. */
 static void
 add_histogram(struct vmlat_snapshot *s, struct cpu cpu, struct cpu was,
-              uint32_t number)
+              uint32_t pair_number, size_t stage)
 {
+    const struct vmlat_bpf_pair *pair = get_block(cpu, pair_number);
+    const struct vmlat_bpf_pair *pair_was = get_block(was, pair_number);
+    uint32_t number = pair ? load32(&pair->hists[stage]) : 0;
     const struct vmlat_bpf_hist *h = get_block(cpu, number);
     const struct vmlat_bpf_hist *w = get_block(was, number);
     unsigned int lowest = VMLAT_HIST_OVERFLOW, highest = 0;
@@ -342,7 +388,8 @@ add_histogram(struct vmlat_snapshot *s, struct cpu cpu, struct cpu was,
     /* After the buckets: the programs write these first. */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     s->count += count;
-    s->total += load64(&h->total) - (w ? w->total : 0);
+    s->total += (load64(&h->total) - (w ? w->total : 0)
+                 + short_total(pair, stage) - short_total(pair_was, stage));
     min = ~load64(&h->not_min);
     if (w && w->not_min == ~min) {
         min = MAX(min, vmlat_histogram_bucket_floor(lowest));
@@ -378,13 +425,9 @@ vmlat_kernel_pairs_read(vmlat_pair_cb *cb, void *aux)
             vmlat_snapshot_init(s);
             for (size_t j = 0; j < loaded->n_cpus; j++) {
                 struct cpu cpu = get_cpu(j);
-                const struct vmlat_bpf_pair *pair
-                    = get_block(cpu, find_pair(cpu, keys[i]));
 
-                if (pair) {
-                    add_histogram(s, cpu, get_zero(j),
-                                  load32(&pair->hists[stage]));
-                }
+                add_histogram(s, cpu, get_zero(j), find_pair(cpu, keys[i]),
+                              stage);
             }
             if (s->count) {
                 cb(in, out, segments[stage], s, aux);
@@ -421,15 +464,18 @@ vmlat_kernel_pair_counts(struct vmlat_kernel_pair **pairs)
             if (!p) {
                 continue;
             }
-#define ADD(MEMBER) \
-    kp->MEMBER += load64(&p->MEMBER) - (was ? was->MEMBER : 0)
-            ADD(packets);
-            ADD(segments);
-            ADD(passes);
-            ADD(ct_passes);
-            ADD(stage_missed);
+#define ADD(SUM, MEMBER) \
+    kp->SUM += load64(&p->MEMBER) - (was ? was->MEMBER : 0)
+            ADD(packets, packets);
+            ADD(packets, copies);
+            ADD(segments, more_segments);
+            ADD(passes, more_passes);
+            ADD(ct_passes, ct_passes);
+            ADD(stage_missed, stage_missed);
 #undef ADD
         }
+        kp->segments += kp->packets;
+        kp->passes += kp->packets;
     }
     free(keys);
     return n;

@@ -440,6 +440,19 @@ check_cures(const char *port, bool advice, const char *cures)
 }
 
 static void
+check_cure(const char *port, const char *command)
+{
+    const struct vmlat_bypass_result *result = find_result(port);
+
+    for (size_t i = 0; result && i < result->n_cures; i++) {
+        if (!strcmp(result->cures[i].command, command)) {
+            return;
+        }
+    }
+    fail("%s: no cure \"%s\"", test_name, command);
+}
+
+static void
 check_note(const char *part)
 {
     for (size_t i = 0; i < results.n_notes; i++) {
@@ -688,6 +701,29 @@ test_whose(void)
     check_ways("vm2", "from kernel ovsbr0>enp65s0f0np0 700");
     check_verdict("vm2", VMLAT_BYPASS_BYPASSED);
     check_no_notes();
+    end();
+
+    /* The datapath may count less than the kernel: flows end. */
+    begin_field("another VM's address, counted by the kernel only");
+    add_row("vm1", "ovsbr0", MAC_A, MAC_BR0, 10);
+    add_row("vm2", "ovsbr0", MAC_A, MAC_BR0, 20);
+    add_kernel(BR0, MAC_A, FROM, VMLAT_BYPASS_END_ROUTED, NIC, 1000);
+    judge();
+    check_ways("vm1", "from kernel ovsbr0>enp65s0f0np0 10");
+    check_ways("vm2", "from kernel ovsbr0>enp65s0f0np0 20");
+    check_note("970 packets routed by way of ovsbr0 have the MAC address "
+               MAC_A);
+    end();
+
+    begin_field("an address that two VMs use elsewhere");
+    add_direct("vm1", MAC_A, 10);
+    add_direct("vm2", MAC_A, 10);
+    add_kernel(BR0, MAC_A, FROM, VMLAT_BYPASS_END_ROUTED, NIC, 1000);
+    judge();
+    check_ways("vm1", "from nic dpdk0 10; to nic dpdk0 10");
+    check_ways("vm2", "from nic dpdk0 10; to nic dpdk0 10");
+    check_note("1000 packets routed by way of ovsbr0 have MAC addresses that "
+               "no flow");
     end();
 
     begin_field("too many addresses for the kernel's table");
@@ -1152,6 +1188,34 @@ test_routes(void)
                 "ip addr del 192.168.100.1/24 dev ovsbr0\n");
     end();
 
+    begin_field("routes that others need");
+    add_route(BR0, "0.0.0.0/0", "192.168.100.9");
+    add_route(BR0, "10.31.0.0/16", "192.168.100.7");
+    add_route(NIC, "10.31.0.0/16", "203.0.113.7");
+    add_routed("vm1", MAC_A, 1000);
+    judge();
+    check_cures("vm1", false,
+                "sysctl -w net.ipv4.conf.ovsbr0.forwarding=0\n"
+                "ip addr del 10.10.1.1/24 dev ovsbr0\n"
+                "ip addr del 192.168.100.1/24 dev ovsbr0\n");
+    check_cure("vm1", "# if this host has another way out: ip route del "
+               "default via 192.168.100.9 dev ovsbr0");
+    check_cure("vm1", "# in the route to 10.31.0.0/16 via 192.168.100.7: the "
+               "next hop by ovsbr0");
+    end();
+
+    begin_field("an address that this host is reached by");
+    add_routed("vm1", MAC_A, 1000);
+    add_row("vm2", "ovsbr0", MAC_B, MAC_BR0, 30);
+    add_kernel(BR0, MAC_B, FROM, VMLAT_BYPASS_END_LOCAL, 0, 30);
+    judge();
+    check_cures("vm1", false,
+                "sysctl -w net.ipv4.conf.ovsbr0.forwarding=0\n"
+                "ip addr del 192.168.100.1/24 dev ovsbr0\n");
+    check_cure("vm1", "# if this host can do without it: ip addr del "
+               "10.10.1.1/24 dev ovsbr0");
+    end();
+
     begin_field("a thousand addresses and routes");
     for (int i = 0; i < 1000; i++) {
         char *s = xasprintf("10.%d.%d.1/24", 100 + i / 250, i % 250);
@@ -1234,7 +1298,7 @@ test_nics(void)
     SET(find_link(NIC)->driver, "mlx5_core");
     add_routed("vm1", MAC_A, 1000);
     judge();
-    check_cures("vm1", false, "ip addr flush dev enp65s0f0np0\n");
+    check_cures("vm1", false, "ip addr flush dev enp65s0f0np0 scope global\n");
     end();
 
     begin("af_packet");
@@ -1243,7 +1307,7 @@ test_nics(void)
         = xstrdup("net_af_packet0,iface=enp65s0f0np0,qpairs=1");
     add_routed("vm1", MAC_A, 1000);
     judge();
-    check_cures("vm1", false, "ip addr flush dev enp65s0f0np0\n");
+    check_cures("vm1", false, "ip addr flush dev enp65s0f0np0 scope global\n");
     end();
 
     begin("the datapath's NIC has the default route");
@@ -1288,6 +1352,15 @@ test_nics(void)
     judge();
     check_causes("vm1", "gateway-is-bridge address-on-internal-port "
                  "route-through-internal-port forwarding-on nic-in-kernel");
+    end();
+
+    begin_field("uplink as good as idle");
+    add_routed("vm1", MAC_A, 1000);
+    add_direct("vm2", MAC_B, 50);
+    judge();
+    check_causes("vm1", "gateway-is-bridge address-on-internal-port "
+                 "route-through-internal-port forwarding-on nic-in-kernel "
+                 "uplink-idle");
     end();
 
     begin_field("uplink down");
