@@ -5,7 +5,7 @@
 # notice and this notice are preserved.  This file is offered as-is,
 # without warranty of any kind.
 
-EXTRA_DIST += docs/internals.rst docs/ovs-vmlat.8.rst
+EXTRA_DIST += docs/bypass.rst docs/internals.rst docs/ovs-vmlat.8.rst
 
 if HAVE_RST2MAN
 man_MANS += docs/ovs-vmlat.8

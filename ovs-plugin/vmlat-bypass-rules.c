@@ -141,7 +141,7 @@ static const struct rule {
     { "return-by-other-nic", false, find_return_by_other_nic,
       "traffic comes back by another NIC than it left by" },
     { "pmd-idle", false, find_pmd_idle,
-      "PMD threads have next to nothing to do meanwhile" },
+      "PMD threads are idle most of the time meanwhile" },
 };
 
 bool

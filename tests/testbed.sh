@@ -88,10 +88,11 @@ bed_alive () {
 }
 
 # Whether process $1 runs: one that is dead, but that nobody waited for, does
-# not.
+# not, once all of its threads have ended (they have files open and locked).
 bed_runs () {
     case `sed 's/.*) //' "/proc/$1/stat" 2>/dev/null` in
-        '' | Z*) return 1 ;;
+        '') return 1 ;;
+        Z*) test "`ls "/proc/$1/task" 2>/dev/null | wc -l`" -gt 1 ;;
     esac
 }
 
@@ -282,20 +283,7 @@ bed_init () {
     export OVS_RUNDIR OVS_LOGDIR OVS_DBDIR OVS_SYSCONFDIR OVS_PKGDATADIR
     bed_guard "$id"
 
-    for ns in "$BED_NS" "$BED_WIRE_NS"; do
-        if ! ip netns add "$ns"; then
-            bed_error "cannot make network namespace $ns"
-            return 1
-        fi
-        ip netns exec "$ns" sh -c '
-            for key in all default; do
-                key=/proc/sys/net/ipv6/conf/$key/disable_ipv6
-                if test -w $key; then
-                    echo 1 > $key
-                fi
-            done
-            ip link set lo up'
-    done
+    bed_ns_make "$BED_NS" && bed_ns_make "$BED_WIRE_NS" || return 1
 
     BED_MODE=nohuge
     if test "$mode" != nohuge; then
@@ -314,6 +302,22 @@ bed_init () {
         eval "echo \"$name='\$$name'; export $name\""
     done > "$BED_DIR/env"
     bed_log "mode $BED_MODE, PMD core $BED_PMD_CORE, VM cores $BED_VM_CORES"
+}
+
+# Makes network namespace $1, where nothing speaks IPv6 until it is told to.
+bed_ns_make () {
+    if ! ip netns add "$1"; then
+        bed_error "cannot make network namespace $1"
+        return 1
+    fi
+    ip netns exec "$1" sh -c '
+        for key in all default; do
+            key=/proc/sys/net/ipv6/conf/$key/disable_ipv6
+            if test -w $key; then
+                echo 1 > $key
+            fi
+        done
+        ip link set lo up'
 }
 
 # bed_use FOLDER
@@ -369,8 +373,9 @@ bed_clean_id () {
     local pid dir ns i
     if test -e "$BED_LEDGER/$1" && read -r pid dir < "$BED_LEDGER/$1"; then
         # Everything that the bed started is in its namespaces.
-        for ns in "$1" "$1-wire"; do
-            test -e "/run/netns/$ns" || continue
+        for ns in /run/netns/"$1" /run/netns/"$1"-*; do
+            test -e "$ns" || continue
+            ns=${ns##*/}
             i=0
             while test $i -lt 100; do
                 pid=`ip netns pids "$ns" 2>/dev/null | tr '\n' ' '`
@@ -627,7 +632,8 @@ bed_vm_vdev () {
 # bed_vm_spawn NAME EAL-ARGUMENT... -- TESTPMD-ARGUMENT...
 #
 # Starts testpmd under NAME, interactive, with nothing but these arguments and
-# what every testpmd of the bed has.
+# what every testpmd of the bed has, in network namespace $BED_VM_NS (that of
+# OVS, if not set).
 bed_vm_spawn () {
     local dir="$BED_DIR/$1" name="$1" mem eal
     shift
@@ -646,7 +652,8 @@ bed_vm_spawn () {
     # Opening the FIFO for reading and writing keeps it from ending.
     (
         cd "$dir" || exit 1
-        RUNTIME_DIRECTORY=$dir bed_ns nice -n "${BED_VM_NICE:-0}" setsid sh -c '
+        RUNTIME_DIRECTORY=$dir ip netns exec "${BED_VM_NS:-$BED_NS}" \
+            nice -n "${BED_VM_NICE:-0}" setsid sh -c '
             echo $$ > pid
             exec stdbuf -oL "$@"' sh "${BED_TESTPMD:-dpdk-testpmd}" \
             --lcores "0@($BED_VM_CORES),1@($BED_VM_CORES)" \
@@ -782,6 +789,109 @@ bed_vm_stop () {
         printf 'stop\nquit\n' > "$BED_DIR/$1/stdin"
         bed_wait "end of VM $1" bed_gone "$pidfile"
     fi
+}
+
+
+# ----------------------------------------------------------------------
+# VMs and hosts with an IP stack.  Each is a network namespace, NAME for short
+# and $BED_NS-NAME in full; its processes run what bed-host.py can do.
+
+# bed_at NAME COMMAND...
+#
+# Runs COMMAND in namespace NAME: "host" is OVS's, "wire" the far end of the
+# uplinks, others are made by bed_host_make and bed_guest_start.
+bed_at () {
+    local ns
+    ns=`bed_ns_name "$1"`
+    shift
+    ip netns exec "$ns" "$@"
+}
+
+bed_ns_name () {
+    case $1 in
+        host) echo "$BED_NS" ;;
+        *) echo "$BED_NS-$1" ;;
+    esac
+}
+
+# bed_link NAME1 DEVICE1 NAME2 DEVICE2
+#
+# A cable (veth) between two devices.  Both leave checksums and segmentation
+# to nobody else, as the frames go through programs.
+bed_link () {
+    local end
+    ip -n "`bed_ns_name "$1"`" link add "$2" type veth \
+        peer name "$4" netns "`bed_ns_name "$3"`" || return 1
+    for end in "$1 $2" "$3 $4"; do
+        bed_at ${end% *} ethtool -K ${end#* } tx off sg off tso off gso off \
+            gro off >/dev/null 2>&1
+        ip -n "`bed_ns_name ${end% *}`" link set ${end#* } up || return 1
+    done
+}
+
+# bed_host_make NAME
+bed_host_make () {
+    bed_ns_make "`bed_ns_name "$1"`"
+}
+
+# bed_guest_start NAME [BRIDGE]
+#
+# Starts VM NAME with an IP stack: device eth0 in namespace NAME.  testpmd,
+# in a namespace of its own, carries frames between it and the VM's
+# vhost-user port, which is added to BRIDGE.
+bed_guest_start () {
+    bed_host_make "$1" && bed_host_make "$1-q" &&
+    bed_link "$1" eth0 "$1-q" q0 &&
+    ip -n "$BED_NS-$1" link set eth0 address "`bed_vm_mac "$1"`" &&
+    ip -n "$BED_NS-$1-q" link set q0 promisc on arp off || return 1
+    rm -f "$BED_DIR/$1.sock"
+    BED_VM_NS=$BED_NS-$1-q bed_vm_spawn "$1" \
+        "--vdev=net_virtio_user0,`bed_vm_vdev "$1" 1`" \
+        --vdev=net_af_packet0,iface=q0 \
+        -- --rxq=1 --txq=1 --rxd=1024 --txd=1024 &&
+    bed_port_add_vm "$1" 1 "$2" &&
+    bed_wait "prompt of VM $1" grep -q 'testpmd>' "$BED_DIR/$1/testpmd.log" &&
+    bed_wait "link on $1" bed_link_up "$1" &&
+    bed_vm_cmd "$1" "set fwd io" >/dev/null &&
+    bed_vm_cmd "$1" start >/dev/null
+}
+
+# bed_run NAME LOG COMMAND...
+#
+# Runs bed-host.py COMMAND in namespace NAME in the background, with what it
+# prints in $BED_DIR/LOG, and its process id in $BED_DIR/LOG.pid.
+bed_run () {
+    local ns log="$BED_DIR/$2"
+    ns=`bed_ns_name "$1"`
+    shift 2
+    rm -f "$log.pid"
+    (
+        cd / || exit 1
+        ip netns exec "$ns" setsid sh -c 'echo $$ > "$1"; shift; exec "$@"' \
+            sh "$log.pid" "${PYTHON3:-python3}" "${BED_WIRE%/*}/bed-host.py" \
+            "$@" </dev/null > "$log" 2>&1 \
+            3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
+    )
+    bed_wait "process of $*" test -s "$log.pid"
+}
+
+# bed_run_end LOG
+#
+# Ends it and prints what it printed.
+bed_run_end () {
+    local pidfile="$BED_DIR/$1.pid"
+    if bed_alive "$pidfile"; then
+        kill -TERM "`cat "$pidfile"`"
+        bed_wait "end of $1" bed_gone "$pidfile"
+    fi
+    cat "$BED_DIR/$1"
+}
+
+# bed_device_counter NAME DEVICE rx|tx
+#
+# Prints how many packets DEVICE of namespace NAME received or sent.
+bed_device_counter () {
+    bed_at "$1" cat "/sys/class/net/$2/statistics/${3}_packets"
 }
 
 
