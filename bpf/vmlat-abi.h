@@ -96,7 +96,7 @@ enum vmlat_bpf_stage {
  *
  * VMLAT_BPF_FATE(ID); the daemon has the same IDs in VMLAT_FATES. */
 #define VMLAT_BPF_FATES                                                       \
-    VMLAT_BPF_FATE(MEASURED)                                                  \
+    VMLAT_BPF_FATE(MEASURED)        /* 0: struct vmlat_bpf_pair has it. */    \
     VMLAT_BPF_FATE(MADE_BY_OVS)                                               \
     VMLAT_BPF_FATE(UNHOOKED)                                                  \
     VMLAT_BPF_FATE(FILTERED)                                                  \
@@ -124,9 +124,10 @@ enum vmlat_bpf_fate {
 
 /* For one port as the one that packets entered by; port 0 stands for packets
  * that entered nowhere.  [0] is for packets as they came in, [1] for copies
- * made of them.  Adds up, with what is inside:
+ * made of them.  Adds up, with what is inside and what was measured, which
+ * struct vmlat_bpf_pair has:
  *
- *     entered[i] == sum of fates[i] + inside. */
+ *     entered[i] == sum of fates[i] + measured + inside. */
 struct vmlat_bpf_account {
     __u64 entered[2];
     __u64 fates[2][VMLAT_N_BPF_FATES];
@@ -143,59 +144,61 @@ struct vmlat_bpf_hist {
     __u32 rows[VMLAT_BPF_HIST_ROWS]; /* Blocks, by bucket / 32. */
 };
 
+/* A short cut to the row of a histogram that was used last: for samples from
+ * 'low' to 'low' + 'span', which all belong in that row and are neither the
+ * least nor the largest of the histogram. */
+struct vmlat_bpf_short {
+    __u32 low, span;                /* ns. */
+    __u32 factor;                   /* 2^32 / width of the row's buckets, 0:
+                                     * none. */
+    __u32 row;                      /* Block << 8. */
+    __u64 total;                    /* Sum of what was added this way, ns; not
+                                     * in 'total' of the histogram. */
+};
+
+/* The stages that have one.
+ *
+ * VMLAT_BPF_SHORT(ID of the stage) */
+#define VMLAT_BPF_SHORTS                                                      \
+    VMLAT_BPF_SHORT(TOTAL)                                                    \
+    VMLAT_BPF_SHORT(RX_OVS)                                                   \
+    VMLAT_BPF_SHORT(OVS_SEND)                                                 \
+    VMLAT_BPF_SHORT(SEND_QDISC)                                               \
+    VMLAT_BPF_SHORT(QDISC_TX)                                                 \
+    VMLAT_BPF_SHORT(SEND_TX)
+
+enum vmlat_bpf_short_id {
+#define VMLAT_BPF_SHORT(ID) VMLAT_SHORT_##ID,
+    VMLAT_BPF_SHORTS
+#undef VMLAT_BPF_SHORT
+    VMLAT_N_SHORTS
+};
+
 /* A port that packets entered by and one that they left by. */
 #define VMLAT_BPF_PAIR_HISTS 16
 struct vmlat_bpf_pair {
     __u32 hists[VMLAT_BPF_PAIR_HISTS]; /* Blocks, by enum vmlat_bpf_stage. */
-    __u64 packets;                  /* Measured, copies too. */
-    __u64 segments;                 /* The same, GSO packets by segments. */
-    __u64 passes;                   /* Passes through the flow table. */
-    __u64 ct_passes;                /* Passes through conntrack. */
+    __u64 packets;                  /* Measured, but for copies. */
+    __u64 copies;                   /* Copies measured. */
+    __u64 more_segments;            /* Of GSO packets, without the first. */
+    __u64 more_passes;              /* Through the flow table, without the
+                                     * first one of each packet. */
+    __u64 ct_passes;                /* Through conntrack. */
     __u64 stage_missed;             /* A point between was not seen. */
+    struct vmlat_bpf_short shorts[VMLAT_N_SHORTS];
 };
 
-/* What a CPU has. */
+/* What a CPU has counted. */
 
 #define VMLAT_BPF_PORTS 4096        /* As VMLAT_MAX_PORTS. */
 #define VMLAT_BPF_PAIRS 4096        /* Slots of a CPU's pair table. */
 #define VMLAT_BPF_PAIR_PROBES 16
 #define VMLAT_BPF_CPU_BLOCKS 65536  /* Offset of the blocks. */
 
-/* Reference to an entry of 'packets': valid as long as the entry has 'gen'. */
-struct vmlat_bpf_ref {
-    __u32 index;                    /* Set * VMLAT_BPF_WAYS + way. */
-    __u32 gen;                      /* 0 if it refers to none. */
-};
-
-enum vmlat_bpf_rx {
-    VMLAT_RX_NONE,                  /* Not to be followed, or OVS has it. */
-    VMLAT_RX_PORT,                  /* Entered by a port. */
-    VMLAT_RX_LOWER,                 /* By a device below a port's. */
-};
-
 struct vmlat_bpf_cpu {
-    /* The packet received last or, by an internal port, sent by the host:
-     * until OVS begins with it, or with a clone of it since somebody else
-     * (tcpdump) has it, too. */
-    __u64 rx_skb;
-    __u64 rx_head;                  /* Its data: a clone has the same. */
-    __u64 rx_ns;
-    __u32 rx_segments;
-    __u32 rx_ifindex;
-    __s32 rx_stack;
-    __u16 rx_port;
-    __u16 rx_state;                 /* enum vmlat_bpf_rx. */
-
-    __u64 tx_skb;                   /* Last one given to a driver. */
-    __u64 ovs_skb;                  /* Last one that OVS began with. */
-    struct vmlat_bpf_ref ovs_ref;   /* The same. */
-    __u64 upcall_skb;               /* In an upcall now, or 0. */
-    struct vmlat_bpf_ref upcall_ref;
-    __u64 ct_skb;                   /* In conntrack now, as in 'skbs'. */
-    __u32 upcall_n;                 /* Messages so far. */
     __u32 n_blocks;                 /* Handed out. */
+    __u32 unused;
     __u64 no_block;                 /* Times that there was none. */
-    __u32 tx_in, tx_out;            /* Ports of 'tx_skb'. */
     __u32 accounts[VMLAT_BPF_PORTS]; /* Blocks, by port. */
 
     /* Block << 32 | out << 16 | in; 0 if free.  Found from
@@ -205,11 +208,16 @@ struct vmlat_bpf_cpu {
 #define VMLAT_BPF_PAIR_HASH(KEY) \
     ((((KEY) * 0x9e3779b1u) >> 20) & (VMLAT_BPF_PAIRS - 1))
 
-/* Packets that are inside.  Map 'packets': VMLAT_BPF_SETS sets, found by the
- * address of the skb. */
+/* Packets that are inside. */
 
-#define VMLAT_BPF_WAYS 4
-#define VMLAT_BPF_SETS 8192
+/* CPUs that there may be. */
+#define VMLAT_BPF_CPUS 1024
+
+/* Reference to a packet: valid as long as it has 'gen'. */
+struct vmlat_bpf_ref {
+    __u32 index;                    /* Of the programs. */
+    __u32 gen;                      /* 0 if it refers to none. */
+};
 
 /* Flags of a packet. */
 #define VMLAT_PKT_COPY      (1u << 0)   /* Is a copy. */
@@ -221,28 +229,39 @@ struct vmlat_bpf_cpu {
                                          * what becomes of it later. */
 #define VMLAT_PKT_TUNNEL    (1u << 5)   /* Left by a tunnel's device. */
 #define VMLAT_PKT_MADE      (1u << 6)   /* Made by OVS. */
+#define VMLAT_PKT_DETAILED  (1u << 7)   /* There may be more to do for it than
+                                         * to count it: an event, a flow. */
 
 struct vmlat_bpf_packet {
     /* When it was at each point, 0: never.  UPCALL, HANDLER and EXECUTE mean
      * something with VMLAT_PKT_UPCALL only, OUTER with VMLAT_PKT_TUNNEL. */
     __u64 t[VMLAT_N_POINTS];
-    __u32 gen;                      /* Grows when the entry is taken. */
-    __u16 in;                       /* Port that it entered by. */
-    __u16 out;                      /* Port that it leaves by, 0: unknown. */
-    __u8 flags;                     /* VMLAT_PKT_*. */
-    __u8 last;                      /* Last point, enum vmlat_bpf_point. */
-    __u8 passes;                    /* Through the flow table. */
-    __u8 ct_passes;                 /* Through conntrack. */
+    union {
+        struct {
+            __u16 in;               /* Port that it entered by. */
+            __u16 out;              /* Port that it leaves by, 0: unknown. */
+        };
+        __u32 ports;                /* Both. */
+    };
+    union {
+        struct {
+            __u8 flags;             /* VMLAT_PKT_*. */
+            __u8 last;              /* Last point, enum vmlat_bpf_point. */
+        };
+        __u16 state;                /* Both. */
+    };
+    union {
+        struct {
+            __u8 passes;            /* Through the flow table. */
+            __u8 ct_passes;         /* Through conntrack. */
+        };
+        __u16 all_passes;           /* Both. */
+    };
     __u32 segments;                 /* 1 or, for GSO, the number. */
     __u32 ct_ns;                    /* In conntrack. */
+    __u32 gen;                      /* Grows when the entry is taken. */
     __u32 install_ns;               /* Installing flows for it. */
-    __u32 unused;
     __u64 ct_since;                 /* Used by the programs. */
-};
-
-struct vmlat_bpf_set {
-    __u64 skbs[VMLAT_BPF_WAYS];     /* Tell of which skbs; 0 if free. */
-    struct vmlat_bpf_packet packets[VMLAT_BPF_WAYS];
 };
 
 /* Devices of ports.  Array 'devs', found from the ifindex by linear probing

@@ -37,17 +37,40 @@ replace(__u64 *p, __u64 old, __u64 new)
     *(volatile __u64 *) p = new;
     return true;
 #else
-    return __sync_val_compare_and_swap(p, old, new) == old;
+    __u64 was = __sync_val_compare_and_swap(p, old, new);
+
+    hide(was);                  /* Shorter: a branch, and no value. */
+    return was == old;
 #endif
+}
+
+static __always_inline struct now *
+now_of(__u32 cpu)
+{
+    __u64 n = cpu * sizeof(struct now);
+
+    element(n, nows, VMLAT_BPF_CPUS);
+    return (struct now *) (long) n;
+}
+
+static __always_inline struct now *
+this_now(void)
+{
+    return now_of(bpf_get_smp_processor_id());
+}
+
+static __always_inline struct vmlat_bpf_cpu *
+cpu_of(__u32 key)
+{
+    struct cpu_value *value = bpf_map_lookup_elem(&cpus, &key);
+
+    return value ? &value->cpu : NULL;
 }
 
 static __always_inline struct vmlat_bpf_cpu *
 this_cpu(void)
 {
-    __u32 key = bpf_get_smp_processor_id();
-    struct cpu_value *value = bpf_map_lookup_elem(&cpus, &key);
-
-    return value ? &value->cpu : NULL;
+    return cpu_of(bpf_get_smp_processor_id());
 }
 
 /* Blocks. */
@@ -58,6 +81,13 @@ block(struct vmlat_bpf_cpu *cpu, __u32 number)
     __u64 offset = number & vmlat_block_mask;
 
     return (void *) cpu + VMLAT_BPF_CPU_BLOCKS + offset * VMLAT_BPF_BLOCK;
+}
+
+/* For hist_add_short(): bits of the offset of a block. */
+static __always_inline __u64
+block_mask(void)
+{
+    return (__u64) vmlat_block_mask << 8;
 }
 
 /* Makes '*number' the number of a new block.  Returns false if there is none.
@@ -146,28 +176,56 @@ shift_of(__u64 ns)
     return shift + shifts[i & 1023];
 }
 
-/* Adds a sample of 'ns' to the histogram of 'stage'.  Returns false if there
- * is no room for it. */
-static __always_inline bool
+/* Makes 's' lead to row 'i', block 'number', of 'h', whose buckets are
+ * 1 << 'shift' ns wide. */
+static __always_inline void
+set_short(struct vmlat_bpf_short *s, const struct vmlat_bpf_hist *h, __u64 i,
+          __u32 number, __u32 shift)
+{
+    __u64 low = i ? 32ull << shift : 0;
+    __u64 high = (i ? 64ull << shift : 32) - 1;
+    __u64 min = ~h->not_min;
+
+    if (low < min) {
+        low = min;
+    }
+    if (high > h->max) {
+        high = h->max;
+    }
+    s->span = 0;
+    if (!(high >> 32)) {
+        s->low = low;
+        s->factor = 1u << 31 >> shift;
+        s->row = number << 8;
+        s->span = high - low + 1;
+    }
+}
+
+/* Adds a sample of 'ns' to the histogram of 'stage', and makes 'which' of the
+ * short cuts, if it is one, lead there.  Returns false if there is no room for
+ * it. */
+static __noinline bool
 hist_add(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_pair *pair, __u32 stage,
-         __u64 ns)
+         __u64 ns, __u32 which)
 {
     struct vmlat_bpf_hist *h;
 
-    if (unlikely(!pair->hists[stage])
-        && !new_block(cpu, &pair->hists[stage])) {
+    if (!cpu || !pair || stage >= VMLAT_BPF_PAIR_HISTS) {
+        return false;
+    }
+    if (!pair->hists[stage] && !new_block(cpu, &pair->hists[stage])) {
         return false;
     }
     h = block(cpu, pair->hists[stage]);
 
     count(&h->total, ns);
-    if (unlikely(ns > h->max)) {
+    if (ns > h->max) {
         h->max = ns;
     }
-    if (unlikely(~ns > h->not_min)) {
+    if (~ns > h->not_min) {
         h->not_min = ~ns;
     }
-    if (unlikely(ns >> 36)) {
+    if (ns >> 36) {
         count(&h->overflow, 1);
     } else {
         __u32 shift = shift_of(ns);
@@ -177,15 +235,46 @@ hist_add(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_pair *pair, __u32 stage,
         __u64 *row;
 
         hide(i);
-        number = &h->rows[i & (VMLAT_BPF_HIST_ROWS - 1)];
-        if (unlikely(!*number) && !new_block(cpu, number)) {
+        i &= VMLAT_BPF_HIST_ROWS - 1;
+        number = &h->rows[i];
+        if (!*number && !new_block(cpu, number)) {
             return false;
         }
         row = block(cpu, *number);
         count(&row[bucket & 31], 1);
+        if (which < VMLAT_N_SHORTS) {
+            set_short(&pair->shorts[which], h, i, *number, shift);
+        }
     }
     return true;
 }
+
+/* The same by short cut 'which', if that leads there.  'mask' is
+ * block_mask(). */
+static __always_inline bool
+hist_add_short(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_pair *pair,
+               __u32 stage, __u64 ns, __u32 which, __u64 mask)
+{
+    struct vmlat_bpf_short *s = &pair->shorts[which];
+    void *blocks = (void *) cpu + VMLAT_BPF_CPU_BLOCKS;
+    __u64 i, row;
+
+    if (unlikely(ns - s->low >= s->span)) {
+        return hist_add(cpu, pair, stage, ns, which);
+    }
+    count(&s->total, ns);
+    i = ns * s->factor >> 28;
+    row = s->row;
+    asm volatile ("%0 &= %2; %1 &= 0xf8; %0 += %3; %0 += %1"
+                  : "+r" (row), "+r" (i) : "r" (mask), "r" (blocks));
+    count((__u64 *) (long) row, 1);
+    return true;
+}
+
+#define HIST_ADD(CPU, PAIR, ID, NS) \
+    hist_add(CPU, PAIR, VMLAT_S_##ID, NS, VMLAT_N_SHORTS)
+#define HIST_ADD_SHORT(CPU, PAIR, ID, NS, MASK) \
+    hist_add_short(CPU, PAIR, VMLAT_S_##ID, NS, VMLAT_SHORT_##ID, MASK)
 
 static __always_inline void
 small_hist_add(struct vmlat_bpf_small_hist *h, __u64 ns, bool atomic)
@@ -227,11 +316,8 @@ find_pair(struct vmlat_bpf_cpu *cpu, __u32 in, __u32 out)
 {
     __u32 key = out << 16 | in;
     __u32 hash = VMLAT_BPF_PAIR_HASH(key);
-    __u64 slot = cpu->pairs[hash];
+    __u64 slot;
 
-    if (likely((__u32) slot == key && slot >> 32)) {
-        return block(cpu, slot >> 32);
-    }
     for (int i = 0; i < VMLAT_BPF_PAIR_PROBES; i++) {
         __u32 j = (hash + i) & (VMLAT_BPF_PAIRS - 1);
 

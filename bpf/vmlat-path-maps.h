@@ -31,10 +31,7 @@ struct vmlat_bpf_dev devs[VMLAT_BPF_DEVS] SEC(".data.devs");
 struct vmlat_bpf_config config SEC(".data.config");
 struct vmlat_bpf_stats stats SEC(".data.stats");
 
-/* Upcall messages that no handler has read. */
-__u64 n_messages;
-
-/* The address of 'config' as a number, set by vmlat_receive(). */
+/* The address of 'config' as a number. */
 __u64 base;
 
 /* What a packet is known by: the distance of its skb from 'config'.  The
@@ -49,11 +46,27 @@ id_of(const void *skb)
     return id;
 }
 
-/* The same where the address is a number: in kprobes, or from a map. */
+/* Returns the address of 'config' as a number: it has to be read from a map to
+ * be one to the verifier. */
+static __always_inline __u64
+base_number(void)
+{
+    *(volatile __u64 *) &base = (__u64) (long) &config;
+    return *(volatile __u64 *) &base;
+}
+
+/* The same as id_of() where the address is a number: in kprobes. */
 static __always_inline __u64
 id_of_number(__u64 skb)
 {
-    return skb - base;
+    return skb - base_number();
+}
+
+/* The other way round. */
+static __always_inline __u64
+number_of(__u64 id)
+{
+    return id + base_number();
 }
 
 struct cpu_value {
@@ -70,16 +83,73 @@ struct {
     __uint(value_size, sizeof(struct cpu_value)); /* Set before loading. */
 } cpus SEC(".maps");
 
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, VMLAT_BPF_SETS);
-    __type(key, __u32);
-    __type(value, struct vmlat_bpf_set);
-} packets SEC(".maps");
+/* What the packet is that a CPU received last; 0 if it is not to be followed,
+ * or OVS has it. */
+#define RX_PORT VMLAT_BPF_RX        /* Entered by a port. */
+#define RX_LOWER 0x100              /* Entered by a device below a port's. */
 
+/* With RX_PORT: as these were then.  It will be VMLAT_PKT_DETAILED. */
+#define RX_DETAILED (VMLAT_BPF_EVENTS | VMLAT_BPF_FLOWS)
+
+/* What a CPU is busy with.  Only its own programs use it. */
+struct now {
+    /* The packet received last or, by an internal port, sent by the host:
+     * until OVS begins with it, or with a clone of it since somebody else
+     * (tcpdump) has it, too. */
+    __u64 rx_id;
+    __u64 rx_head;                  /* Its data: a clone has the same. */
+    __u64 rx_ns;
+    __u32 rx_segments;
+    __u32 rx_port;
+    __u32 rx_state;                 /* RX_*. */
+    __u32 rx_ifindex;
+    __s32 rx_stack;                 /* Id in 'stacks' + 1, 0: none. */
+
+    /* To be looked at when it is freed: the packet received last, until OVS
+     * begins with it, or the last one given to a driver.  0: none. */
+    __u32 watch_ports;              /* Of the latter, as in the packet. */
+    __u64 watch;
+
+    __u64 ovs_id;                   /* Last one that OVS began with. */
+    struct vmlat_bpf_ref ovs_ref;   /* The same. */
+    __u64 upcall_id;                /* In an upcall now, or 0. */
+    struct vmlat_bpf_ref upcall_ref;
+    __u64 ct_id;                    /* In conntrack now, or 0. */
+    __u32 upcall_n;                 /* Messages so far. */
+} __attribute__((aligned(128)));
+static struct now nows[VMLAT_BPF_CPUS];
+
+/* Packets that are inside: each has its slot, found by its id, which it gets
+ * if no other packet is there.  If there is one, it goes into 'sets', which
+ * takes longer. */
+#define N_SLOTS 16384
+struct slot {
+    __u64 id;                       /* Of the packet, 0: free. */
+    __u32 others;                   /* Packets in 'sets' that would belong
+                                     * here, messages in 'upcalls' that
+                                     * would. */
+    __u32 unused;
+    struct vmlat_bpf_packet pkt;
+} __attribute__((aligned(128)));
+static struct slot slots[N_SLOTS];
+
+#define N_WAYS 4
+#define N_SETS 4096
+struct set {
+    __u64 ids[N_WAYS];
+    struct vmlat_bpf_packet packets[N_WAYS];
+};
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, VMLAT_BPF_SETS * VMLAT_BPF_WAYS);
+    __uint(max_entries, N_SETS);
+    __type(key, __u32);
+    __type(value, struct set);
+} sets SEC(".maps");
+
+/* By number of the slot, or N_SLOTS + N_WAYS * set + way. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, N_SLOTS + N_SETS * N_WAYS);
     __type(key, __u32);
     __type(value, struct vmlat_bpf_details);
 } details SEC(".maps");
@@ -144,7 +214,16 @@ struct {
  * the mask that the verifier wants to see. */
 #define hide(X) asm volatile ("" : "+r" (X))
 
-/* The same for 'X & MASK', where 'X' is known to be below. */
+/* Makes 'X', an offset into ARRAY, the address there; what is beyond the array
+ * is cut off.  The array and its elements have sizes that are powers of 2.  In
+ * one piece, since old kernels forget the bounds of a number that the compiler
+ * puts on the stack meanwhile. */
+#define element(X, ARRAY, N)                                        \
+    asm volatile ("%0 &= %2; %0 += %1"                              \
+                  : "+r" (X)                                        \
+                  : "r" (ARRAY), "i" (((N) - 1) * sizeof (ARRAY)[0]))
+
+/* 'X & MASK' where 'X' is known to be below. */
 #define bound(X, MASK) asm volatile ("%0 &= %1" : "+r" (X) : "i" (MASK))
 
 #endif /* vmlat-path-maps.h */

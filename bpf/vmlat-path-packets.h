@@ -6,7 +6,8 @@
 #ifndef VMLAT_PATH_PACKETS_H
 #define VMLAT_PATH_PACKETS_H 1
 
-/* Devices that the daemon knows; the table of packets that are followed. */
+/* Devices that the daemon knows, and where packets are kept that are followed.
+ */
 
 #include "vmlat-path-count.h"
 
@@ -53,159 +54,218 @@ find_dev(struct net_device *dev, __u32 ifindex)
 
 /* A packet's place. */
 struct place {
-    struct vmlat_bpf_set *set;
     struct vmlat_bpf_packet *pkt;
-    __u64 *tag;
-    __u32 index;
+    __u64 *tag;                     /* Id of the packet, 0 if free. */
+    __u32 index;                    /* In 'details'. */
 };
+#define NO_PLACE (N_SLOTS + N_SETS * N_WAYS)
+
+/* Returns the slot of packet 'id': skbs are 256 bytes or more apart. */
+static __always_inline struct slot *
+slot_of(__u64 id)
+{
+    __u64 slot = id >> 1;
+
+    element(slot, slots, N_SLOTS);
+    return (struct slot *) (long) slot;
+}
 
 static __always_inline __u32
-set_number(__u64 skb)
+slot_index(__u64 id)
 {
-    return (skb * 0x9e3779b97f4a7c15ull) >> 51;
+    return (id >> 8) & (N_SLOTS - 1);
+}
+
+static __always_inline __u32
+set_number(__u64 id)
+{
+    return id * 0x9e3779b97f4a7c15ull >> 52;
+}
+
+static __always_inline void
+count_others(__u64 id, __u32 n)
+{
+    __sync_fetch_and_add(&slot_of(id)->others, n);
 }
 
 static __always_inline bool
-place_at(struct place *p, struct vmlat_bpf_set *set, __u32 number, __u32 way)
+at_way(struct place *p, struct set *set, __u32 number, __u32 way)
 {
-    p->set = set;
     p->pkt = &set->packets[way];
-    p->tag = &set->skbs[way];
-    p->index = number * VMLAT_BPF_WAYS + way;
+    p->tag = &set->ids[way];
+    p->index = N_SLOTS + number * N_WAYS + way;
     return true;
 }
 
-/* Finds the packet of 'skb'. */
+/* Finds the place with number 'index'. */
 static __always_inline bool
-find(struct place *p, __u64 skb)
+at_index(struct place *p, __u32 index)
 {
-    __u32 number = set_number(skb);
-    struct vmlat_bpf_set *set = bpf_map_lookup_elem(&packets, &number);
+    if (index >= NO_PLACE) {
+        return false;
+    } else if (index < N_SLOTS) {
+        struct slot *slot = slot_of((__u64) index << 8);
+
+        p->pkt = &slot->pkt;
+        p->tag = &slot->id;
+        p->index = index;
+        return true;
+    } else {
+        __u32 number = (index - N_SLOTS) / N_WAYS;
+        struct set *set = bpf_map_lookup_elem(&sets, &number);
+
+        return set && at_way(p, set, number, index % N_WAYS);
+    }
+}
+
+/* Finds packet 'id' in the sets. */
+static __always_inline bool
+find_in_set(struct place *p, __u64 id)
+{
+    __u32 number = set_number(id);
+    struct set *set = bpf_map_lookup_elem(&sets, &number);
 
     if (!set) {
         return false;
-    } else if (set->skbs[0] == skb) {
-        return place_at(p, set, number, 0);
-    } else if (set->skbs[1] == skb) {
-        return place_at(p, set, number, 1);
-    } else if (set->skbs[2] == skb) {
-        return place_at(p, set, number, 2);
-    } else if (set->skbs[3] == skb) {
-        return place_at(p, set, number, 3);
+    } else if (set->ids[0] == id) {
+        return at_way(p, set, number, 0);
+    } else if (set->ids[1] == id) {
+        return at_way(p, set, number, 1);
+    } else if (set->ids[2] == id) {
+        return at_way(p, set, number, 2);
+    } else if (set->ids[3] == id) {
+        return at_way(p, set, number, 3);
     }
     return false;
+}
+
+/* Finds packet 'id'. */
+static __always_inline bool
+find(struct place *p, __u64 id)
+{
+    struct slot *slot = slot_of(id);
+
+    if (likely(slot->id == id)) {
+        p->pkt = &slot->pkt;
+        p->tag = &slot->id;
+        p->index = slot_index(id);
+        return true;
+    }
+    return unlikely(slot->others) && find_in_set(p, id);
 }
 
 /* Finds the packet that 'ref' refers to. */
 static __always_inline bool
 find_ref(struct place *p, const struct vmlat_bpf_ref *ref)
 {
-    __u32 number = ref->index / VMLAT_BPF_WAYS;
-    struct vmlat_bpf_set *set;
-
-    if (!ref->gen) {
-        return false;
-    }
-    set = bpf_map_lookup_elem(&packets, &number);
-    return (set
-            && place_at(p, set, number, ref->index % VMLAT_BPF_WAYS)
+    return (ref->gen && at_index(p, ref->index)
             && p->pkt->gen == ref->gen);
 }
 
-/* Ends a packet.  Returns false if it has been evicted, so that it is not
+/* Ends packet 'id'.  Returns false if it has been evicted, so that it is not
  * ours to count any more. */
 static __always_inline bool
-release(struct place *p, __u64 skb)
+release(struct place *p, __u64 id)
 {
-    return replace(p->tag, skb, 0);
+    if (!replace(p->tag, id, 0)) {
+        return false;
+    }
+    if (unlikely(p->index >= N_SLOTS)) {
+        count_others(id, -1);
+    }
+    return true;
 }
 
 static __always_inline void
 next_gen(struct vmlat_bpf_packet *pkt)
 {
-    __u32 gen = pkt->gen + 1;
-
-    pkt->gen = gen ? gen : 1;
+    pkt->gen = (pkt->gen + 2) | 1;
 }
 
-/* Takes way 'way' of 'set' for 'skb', if what is there, 'old', may go. */
-static __always_inline bool
-take_way(struct vmlat_bpf_cpu *cpu, struct place *p, __u64 skb, __u64 now)
+/* Takes the place of packet 'old' for packet 'id', if that may go: it has
+ * ended, or has been in a set for so long that it may not come back.  One in a
+ * slot may, for what ends it there does not look whether it still is. */
+static __noinline bool
+take_from(struct vmlat_bpf_cpu *cpu, __u32 index, __u64 old, __u64 id,
+          __u64 now)
 {
-    __u64 old = *(volatile __u64 *) p->tag;
-    struct vmlat_bpf_packet *pkt = p->pkt;
-
-    if (old == skb) {
-        if (!(pkt->flags & (VMLAT_PKT_ENDED | VMLAT_PKT_MOVED))) {
-            count_fate(cpu, pkt, VMLAT_F_LOST);
-        }
-        return true;
-    } else if (!old) {
-        return replace(p->tag, 0, skb);
-    } else if (pkt->flags & VMLAT_PKT_ENDED) {
-        return replace(p->tag, old, skb);
-    } else if (now - pkt->t[VMLAT_P_RX] > EVICT_AGE) {
-        if (replace(p->tag, old, skb)) {
-            if (!(pkt->flags & VMLAT_PKT_MOVED)) {
-                count_fate(cpu, pkt, VMLAT_F_EVICTED);
-            }
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The unusual case: the set is not empty. */
-static __noinline __u32
-take_slow(struct vmlat_bpf_cpu *cpu, __u64 skb, __u64 now)
-{
-    __u32 number = set_number(skb);
-    struct vmlat_bpf_set *set = bpf_map_lookup_elem(&packets, &number);
     struct place p;
 
-    if (!cpu || !set) {
-        return VMLAT_BPF_WAYS;
-    }
-    for (__u32 way = 0; way < VMLAT_BPF_WAYS; way++) {
-        if (set->skbs[way] == skb) {
-            place_at(&p, set, number, way);
-            take_way(cpu, &p, skb, now);
-            return way;
-        }
-    }
-    for (__u32 way = 0; way < VMLAT_BPF_WAYS; way++) {
-        if (!set->skbs[way] && replace(&set->skbs[way], 0, skb)) {
-            return way;
-        }
-    }
-    for (__u32 way = 0; way < VMLAT_BPF_WAYS; way++) {
-        place_at(&p, set, number, way);
-        if (take_way(cpu, &p, skb, now)) {
-            return way;
-        }
-    }
-    return VMLAT_BPF_WAYS;
-}
-
-/* Finds a place for 'skb'.  Returns false if there is none. */
-static __always_inline bool
-take(struct vmlat_bpf_cpu *cpu, struct place *p, __u64 skb, __u64 now)
-{
-    __u32 number = set_number(skb);
-    struct vmlat_bpf_set *set = bpf_map_lookup_elem(&packets, &number);
-    __u32 way = 0;
-
-    if (!set) {
+    if (!cpu || !old || !at_index(&p, index)) {
         return false;
     }
-    if (unlikely(set->skbs[0] | set->skbs[1] | set->skbs[2] | set->skbs[3])
-        || !replace(&set->skbs[0], 0, skb)) {
-        way = take_slow(cpu, skb, now);
-        if (way >= VMLAT_BPF_WAYS) {
+    if (p.pkt->flags & VMLAT_PKT_ENDED) {
+        if (!replace(p.tag, old, id)) {
             return false;
         }
+    } else if (index < N_SLOTS
+               || now - p.pkt->t[VMLAT_P_RX] <= EVICT_AGE
+               || !replace(p.tag, old, id)) {
+        return false;
+    } else if (!(p.pkt->flags & VMLAT_PKT_MOVED)) {
+        count_fate(cpu, p.pkt, VMLAT_F_EVICTED);
     }
-    place_at(p, set, number, way);
+    if (index >= N_SLOTS) {
+        count_others(old, -1);
+    }
+    return true;
+}
+
+/* Finds a place for packet 'id' whose slot cannot be had just like that.
+ * Returns its index, NO_PLACE if there is none. */
+static __noinline __u32
+take_slow(struct vmlat_bpf_cpu *cpu, __u64 id, __u64 now)
+{
+    struct slot *slot = slot_of(id);
+    struct place p;
+    struct set *set;
+    __u32 number;
+
+    if (!cpu) {
+        return NO_PLACE;
+    }
+    if (find(&p, id)) {
+        if (!(p.pkt->flags & (VMLAT_PKT_ENDED | VMLAT_PKT_MOVED))) {
+            count_fate(cpu, p.pkt, VMLAT_F_LOST);
+        }
+        return p.index;
+    }
+    if (replace(&slot->id, 0, id)
+        || take_from(cpu, slot_index(id), *(volatile __u64 *) &slot->id, id,
+                     now)) {
+        return slot_index(id);
+    }
+
+    number = set_number(id);
+    set = bpf_map_lookup_elem(&sets, &number);
+    if (!set) {
+        return NO_PLACE;
+    }
+    count_others(id, 1);
+    for (__u32 way = 0; way < N_WAYS; way++) {
+        if (replace(&set->ids[way], 0, id)) {
+            return N_SLOTS + number * N_WAYS + way;
+        }
+    }
+    for (__u32 way = 0; way < N_WAYS; way++) {
+        __u32 index = N_SLOTS + number * N_WAYS + way;
+
+        if (take_from(cpu, index, *(volatile __u64 *) &set->ids[way], id,
+                      now)) {
+            return index;
+        }
+    }
+    count_others(id, -1);
+    return NO_PLACE;
+}
+
+/* Finds a place for packet 'id'.  Returns false if there is none. */
+static __always_inline bool
+take(struct vmlat_bpf_cpu *cpu, struct place *p, __u64 id, __u64 now)
+{
+    if (!at_index(p, take_slow(cpu, id, now))) {
+        return false;
+    }
     next_gen(p->pkt);
     return true;
 }

@@ -8,8 +8,12 @@
  * A packet is known by the address of its skb from where it enters at a port
  * to where it leaves by one, is consumed or dropped; each of these ends it, so
  * that an address that comes back is another packet.  On its way its times are
- * kept in the map 'packets'; at the end they go into the histograms of the CPU
- * that it ends on.
+ * kept in its slot; at the end they go into the histograms of the CPU that it
+ * ends on.
+ *
+ * Most packets go straight through: what is done for these is in the programs
+ * themselves, and what is not as usual is in functions called *_slow, which
+ * do anything.
  *
  * Everything that OVS does with a packet runs with bottom halves off, on one
  * CPU, and so do receiving and transmitting: there, plain additions to the
@@ -32,55 +36,60 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Entering. */
 
-/* A packet enters at 'port', 'now'.  Following it begins when OVS does. */
-static __always_inline void
-enter(void *ctx, struct vmlat_bpf_cpu *cpu, struct sk_buff *skb,
-      __u32 port, __u32 ifindex, __u64 now, bool l2_in_data)
+/* A packet, 'n->rx_id', enters at 'port'.  Following it begins when OVS does.
+ * For programs at tracepoints. */
+static __noinline int
+enter(void *ctx, struct now *n, struct sk_buff *skb, __u32 port,
+      __u32 l2_in_data)
 {
-    __u32 active = config.active, segments = 1;
+    __u64 now = bpf_ktime_get_ns();
+    __u32 active = config.active;
+    struct vmlat_bpf_cpu *cpu = this_cpu();
     struct vmlat_bpf_account *a;
 
-    if (unlikely(!(active & VMLAT_BPF_RX))) {
-        return;
+    if (!n || !cpu || !(active & VMLAT_BPF_RX)) {
+        return 0;
     }
     a = account(cpu, port);
-    if (unlikely(!a)) {
-        return;
+    if (!a) {
+        return 0;
     }
     count(&a->entered[0], 1);
-    if (unlikely(active & VMLAT_BPF_FILTER)
-        && !filter_admits(skb, l2_in_data)) {
+    if (active & VMLAT_BPF_FILTER && !filter_admits(skb, l2_in_data)) {
         count(&a->fates[0][VMLAT_F_FILTERED], 1);
-        return;
+        return 0;
     }
-    if (unlikely(skb->len > 1518)) {
-        segments = n_segments(skb, l2_in_data);
+    n->rx_segments = 1;
+    if (skb->len > 1518) {
+        n->rx_segments = n_segments(skb, l2_in_data);
     }
-    cpu->rx_head = (__u64) (long) skb->head;
-    cpu->rx_ns = now;
-    cpu->rx_port = port;
-    cpu->rx_segments = segments;
-    cpu->rx_ifindex = ifindex;
-    if (unlikely(active & VMLAT_BPF_STACKS)) {
-        cpu->rx_stack = bpf_get_stackid(ctx, &stacks, BPF_F_FAST_STACK_CMP);
+    n->rx_head = (__u64) (long) skb->head;
+    n->rx_ns = now;
+    n->rx_port = port;
+    n->rx_stack = 0;
+    if (active & VMLAT_BPF_STACKS) {
+        __s64 stack = bpf_get_stackid(ctx, &stacks, BPF_F_FAST_STACK_CMP);
+
+        n->rx_stack = stack >= 0 ? stack + 1 : 0;
     }
-    cpu->rx_state = VMLAT_RX_PORT;
+    n->rx_state = active & (RX_PORT | RX_DETAILED);
+    n->watch = n->rx_id;
+    return 0;
 }
 
 /* Forgets a packet that entered on this CPU and that OVS did not begin with:
  * it has 'fate'. */
 static __noinline int
-end_entered(struct vmlat_bpf_cpu *cpu, __u32 fate, __u64 location,
-            __u32 reason)
+end_entered(struct now *n, __u32 fate, __u64 location, __u32 reason)
 {
-    struct vmlat_bpf_packet pkt = { .in = 0 };
+    struct vmlat_bpf_packet pkt = { .last = VMLAT_P_RX };
+    struct vmlat_bpf_cpu *cpu = this_cpu();
 
-    if (!cpu) {
+    if (!n || !cpu) {
         return 0;
     }
-    if (cpu->rx_state == VMLAT_RX_PORT) {
-        pkt.in = cpu->rx_port;
-        pkt.last = VMLAT_P_RX;
+    if (n->rx_state & RX_PORT) {
+        pkt.in = n->rx_port;
         if (fate == VMLAT_F_LOST) {
             count_fate(cpu, &pkt, VMLAT_F_LOST);
         } else if (reason == vmlat_tc_ingress_reason) {
@@ -91,26 +100,53 @@ end_entered(struct vmlat_bpf_cpu *cpu, __u32 fate, __u64 location,
             count_drop(&pkt, location, reason);
         }
     }
-    cpu->rx_state = VMLAT_RX_NONE;
+    n->rx_state = 0;
+    n->rx_stack = 0;
+    n->watch = 0;
     return 0;
 }
 
-/* 'skb' is another packet than the one that entered last on this CPU. */
+/* 'id' is another packet than the one that entered last on this CPU, which has
+ * come to its end. */
 static __always_inline void
-enter_next(struct vmlat_bpf_cpu *cpu, struct sk_buff *skb)
+enter_next(struct now *n, __u64 id)
 {
-    if (unlikely(cpu->rx_state)) {
-        end_entered(cpu, VMLAT_F_LOST, 0, 0);
-    }
-    cpu->rx_skb = (__u64) (long) skb;
-    cpu->tx_skb = 0;
+    n->rx_id = id;
+    n->watch = 0;
 
     /* What OVS began with before is not the parent of anything from now on:
      * all that it does with a packet is done before the CPU receives one. */
-    cpu->ovs_ref.gen = 0;
+    n->ovs_ref.gen = 0;
 }
 
 /* Leaving. */
+
+/* Values of 'state' and 'all_passes' of a packet to which nothing unusual has
+ * happened. */
+static __always_inline __u16
+plain_state(enum vmlat_bpf_point last)
+{
+    struct vmlat_bpf_packet pkt = { .last = last };
+
+    return pkt.state;
+}
+
+/* VMLAT_PKT_DETAILED in 'state'. */
+static __always_inline __u16
+detailed_state(void)
+{
+    struct vmlat_bpf_packet pkt = { .flags = VMLAT_PKT_DETAILED };
+
+    return pkt.state;
+}
+
+static __always_inline __u16
+one_pass(void)
+{
+    struct vmlat_bpf_packet pkt = { .passes = 1 };
+
+    return pkt.all_passes;
+}
 
 static __always_inline __u64
 stage_ns(const struct vmlat_bpf_packet *pkt, enum vmlat_bpf_point from,
@@ -130,93 +166,44 @@ finish_upcall(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_pair *pair,
     if (pkt->t[VMLAT_P_OVS] && pkt->t[VMLAT_P_UPCALL]
         && pkt->t[VMLAT_P_HANDLER] && pkt->t[VMLAT_P_EXECUTE]
         && pkt->t[VMLAT_P_SEND]) {
-        hist_add(cpu, pair, VMLAT_S_OVS_TO_UPCALL,
+        HIST_ADD(cpu, pair, OVS_TO_UPCALL,
                  stage_ns(pkt, VMLAT_P_OVS, VMLAT_P_UPCALL));
-        hist_add(cpu, pair, VMLAT_S_UPCALL_HANDLER,
+        HIST_ADD(cpu, pair, UPCALL_HANDLER,
                  stage_ns(pkt, VMLAT_P_UPCALL, VMLAT_P_HANDLER));
-        hist_add(cpu, pair, VMLAT_S_HANDLER_EXECUTE,
+        HIST_ADD(cpu, pair, HANDLER_EXECUTE,
                  stage_ns(pkt, VMLAT_P_HANDLER, VMLAT_P_EXECUTE));
-        hist_add(cpu, pair, VMLAT_S_EXECUTE_SEND,
+        HIST_ADD(cpu, pair, EXECUTE_SEND,
                  stage_ns(pkt, VMLAT_P_EXECUTE, VMLAT_P_SEND));
     } else {
         count(&pair->stage_missed, 1);
     }
     if (pkt->install_ns) {
-        hist_add(cpu, pair, VMLAT_S_INSTALL, pkt->install_ns);
+        HIST_ADD(cpu, pair, INSTALL, pkt->install_ns);
     }
     return 0;
 }
 
+/* What a packet that passed the flow table again counts beyond others. */
 static __noinline int
-finish_conntrack(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_pair *pair,
-                 const struct vmlat_bpf_packet *pkt)
+finish_passes(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_pair *pair,
+              const struct vmlat_bpf_packet *pkt)
 {
     if (cpu && pair && pkt) {
-        count(&pair->ct_passes, pkt->ct_passes);
-        hist_add(cpu, pair, VMLAT_S_CONNTRACK, pkt->ct_ns);
+        count(&pair->more_passes, (__u64) pkt->passes - 1);
+        if (pkt->ct_passes) {
+            count(&pair->ct_passes, pkt->ct_passes);
+            HIST_ADD(cpu, pair, CONNTRACK, pkt->ct_ns);
+        }
     }
     return 0;
 }
 
-/* A packet is at its end, at pkt->out: adds it to the histograms.  The caller
- * releases it. */
-static __always_inline void
-finish(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_packet *pkt, __u32 index,
-       struct sk_buff *skb)
+/* What is for packets above the threshold, and for flows. */
+static __noinline int
+finish_details(struct sk_buff *skb, const struct vmlat_bpf_packet *pkt,
+               __u32 index, __u64 ns)
 {
-    struct vmlat_bpf_account *a = account(cpu, pkt->in);
-    __u32 copy = pkt->flags & VMLAT_PKT_COPY;
-    struct vmlat_bpf_pair *pair;
-    __u64 ns;
-
-    if (unlikely(!a)) {
-        return;
-    }
-    if (unlikely(pkt->flags & VMLAT_PKT_MADE)) {
-        count(&a->fates[copy][VMLAT_F_MADE_BY_OVS], 1);
-        return;
-    }
-    pair = find_pair(cpu, pkt->in, pkt->out);
-    ns = stage_ns(pkt, VMLAT_P_RX, VMLAT_P_TX);
-    if (unlikely(!pair)
-        || !hist_add(cpu, pair, (pkt->flags & VMLAT_PKT_UPCALL
-                                 ? VMLAT_S_TOTAL_UPCALL : VMLAT_S_TOTAL),
-                     ns)) {
-        count(&a->fates[copy][VMLAT_F_NO_ROOM], 1);
-        return;
-    }
-    count(&a->fates[copy][VMLAT_F_MEASURED], 1);
-    count(&pair->packets, 1);
-    count(&pair->segments, pkt->segments);
-    count(&pair->passes, pkt->passes);
-
-    if (likely(pkt->t[VMLAT_P_OVS])) {
-        hist_add(cpu, pair, VMLAT_S_RX_OVS,
-                 stage_ns(pkt, VMLAT_P_RX, VMLAT_P_OVS));
-    }
-    if (unlikely(pkt->flags & VMLAT_PKT_UPCALL)) {
-        finish_upcall(cpu, pair, pkt);
-    } else if (likely(pkt->t[VMLAT_P_OVS] && pkt->t[VMLAT_P_SEND])) {
-        hist_add(cpu, pair, VMLAT_S_OVS_SEND,
-                 stage_ns(pkt, VMLAT_P_OVS, VMLAT_P_SEND));
-    } else {
-        count(&pair->stage_missed, 1);
-    }
-    if (likely(pkt->t[VMLAT_P_QDISC])) {
-        if (likely(pkt->t[VMLAT_P_SEND])) {
-            hist_add(cpu, pair, VMLAT_S_SEND_QDISC,
-                     stage_ns(pkt, VMLAT_P_SEND, VMLAT_P_QDISC));
-        }
-        hist_add(cpu, pair, VMLAT_S_QDISC_TX,
-                 stage_ns(pkt, VMLAT_P_QDISC, VMLAT_P_TX));
-    } else if (pkt->t[VMLAT_P_SEND]) {
-        hist_add(cpu, pair, VMLAT_S_SEND_TX,
-                 stage_ns(pkt, VMLAT_P_SEND, VMLAT_P_TX));
-    }
-    if (unlikely(pkt->ct_passes)) {
-        finish_conntrack(cpu, pair, pkt);
-    }
-    if (unlikely(config.active & (VMLAT_BPF_EVENTS | VMLAT_BPF_FLOWS))) {
+    if (pkt) {
         if (config.active & VMLAT_BPF_EVENTS && ns >= config.min_ns) {
             report(skb, pkt, index);
         }
@@ -224,17 +211,108 @@ finish(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_packet *pkt, __u32 index,
             count_flow(skb, pkt, ns);
         }
     }
+    return 0;
 }
 
-/* The same for what is not the common case. */
+/* A packet is at its end, at pkt->out: adds it to the histograms.  The caller
+ * releases it. */
 static __noinline int
-finish_rare(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_packet *pkt,
-            __u32 index, struct sk_buff *skb)
+finish(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_packet *pkt, __u32 index,
+       struct sk_buff *skb)
 {
-    if (cpu && pkt) {
-        finish(cpu, pkt, index, skb);
+    struct vmlat_bpf_pair *pair;
+    __u64 mask = block_mask();
+    __u64 ns;
+    bool ok;
+
+    if (!cpu || !pkt) {
+        return 0;
     }
+    if (pkt->flags & VMLAT_PKT_MADE) {
+        count_fate(cpu, pkt, VMLAT_F_MADE_BY_OVS);
+        return 0;
+    }
+    pair = find_pair(cpu, pkt->in, pkt->out);
+    if (!pair) {
+        count_fate(cpu, pkt, VMLAT_F_NO_ROOM);
+        return 0;
+    }
+    ns = stage_ns(pkt, VMLAT_P_RX, VMLAT_P_TX);
+    ok = (pkt->flags & VMLAT_PKT_UPCALL
+          ? HIST_ADD(cpu, pair, TOTAL_UPCALL, ns)
+          : HIST_ADD_SHORT(cpu, pair, TOTAL, ns, mask));
+    if (!ok) {
+        count_fate(cpu, pkt, VMLAT_F_NO_ROOM);
+        return 0;
+    }
+    if (pkt->flags & VMLAT_PKT_COPY) {
+        count(&pair->copies, 1);
+    } else {
+        count(&pair->packets, 1);
+    }
+    count(&pair->more_segments, pkt->segments - 1);
+    finish_passes(cpu, pair, pkt);
+
+    if (pkt->t[VMLAT_P_OVS]) {
+        HIST_ADD_SHORT(cpu, pair, RX_OVS,
+                       stage_ns(pkt, VMLAT_P_RX, VMLAT_P_OVS), mask);
+    }
+    if (pkt->flags & VMLAT_PKT_UPCALL) {
+        finish_upcall(cpu, pair, pkt);
+    } else if (pkt->t[VMLAT_P_OVS] && pkt->t[VMLAT_P_SEND]) {
+        HIST_ADD_SHORT(cpu, pair, OVS_SEND,
+                       stage_ns(pkt, VMLAT_P_OVS, VMLAT_P_SEND), mask);
+    } else {
+        count(&pair->stage_missed, 1);
+    }
+    if (pkt->t[VMLAT_P_QDISC]) {
+        if (pkt->t[VMLAT_P_SEND]) {
+            HIST_ADD_SHORT(cpu, pair, SEND_QDISC,
+                           stage_ns(pkt, VMLAT_P_SEND, VMLAT_P_QDISC), mask);
+        }
+        HIST_ADD_SHORT(cpu, pair, QDISC_TX,
+                       stage_ns(pkt, VMLAT_P_QDISC, VMLAT_P_TX), mask);
+    } else if (pkt->t[VMLAT_P_SEND]) {
+        HIST_ADD_SHORT(cpu, pair, SEND_TX,
+                       stage_ns(pkt, VMLAT_P_SEND, VMLAT_P_TX), mask);
+    }
+    finish_details(skb, pkt, index, ns);
     return 0;
+}
+
+/* What finish() does, but for details, for a packet to which nothing unusual
+ * has happened; it is with the driver 'now'.  Returns false if there was no
+ * room for it. */
+static __always_inline bool
+finish_plain(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_pair *pair,
+             struct vmlat_bpf_packet *pkt, __u64 mask, __u64 now)
+{
+    __u64 rx = pkt->t[VMLAT_P_RX];
+    __u64 ovs = pkt->t[VMLAT_P_OVS];
+    __u64 send = pkt->t[VMLAT_P_SEND];
+
+    if (unlikely(!HIST_ADD_SHORT(cpu, pair, TOTAL, now - rx, mask))) {
+        count_fate(cpu, pkt, VMLAT_F_NO_ROOM);
+        return false;
+    }
+    HIST_ADD_SHORT(cpu, pair, RX_OVS, ovs - rx, mask);
+    HIST_ADD_SHORT(cpu, pair, OVS_SEND, send - ovs, mask);
+    if (unlikely(pkt->last == VMLAT_P_QDISC)) {
+        __u64 qdisc = pkt->t[VMLAT_P_QDISC];
+
+        HIST_ADD_SHORT(cpu, pair, SEND_QDISC, qdisc - send, mask);
+        HIST_ADD_SHORT(cpu, pair, QDISC_TX, now - qdisc, mask);
+    } else {
+        HIST_ADD_SHORT(cpu, pair, SEND_TX, now - send, mask);
+    }
+    count(&pair->packets, 1);
+    if (unlikely(pkt->segments != 1)) {
+        count(&pair->more_segments, pkt->segments - 1);
+    }
+    if (unlikely(pkt->all_passes != one_pass())) {
+        finish_passes(cpu, pair, pkt);
+    }
+    return true;
 }
 
 /* A packet that left by a tunnel has reached a NIC. */
@@ -248,7 +326,7 @@ finish_outer(struct vmlat_bpf_cpu *cpu, const struct vmlat_bpf_packet *pkt)
     }
     pair = find_pair(cpu, pkt->in, pkt->out);
     if (pair) {
-        hist_add(cpu, pair, VMLAT_S_TX_OUTER,
+        HIST_ADD(cpu, pair, TX_OUTER,
                  bpf_ktime_get_ns() - pkt->t[VMLAT_P_TX]);
     }
     return 0;
@@ -256,72 +334,131 @@ finish_outer(struct vmlat_bpf_cpu *cpu, const struct vmlat_bpf_packet *pkt)
 
 /* Points. */
 
-SEC("tp_btf/netif_receive_skb")
-int BPF_PROG(vmlat_receive, struct sk_buff *skb)
+/* An internal port hands 'skb' to the host: the end of it.  It is followed
+ * further, for the host may drop it. */
+static __noinline int
+leave_to_host(void *ctx, struct sk_buff *skb, __u64 id, __u32 port,
+              __u32 ifindex)
 {
     struct vmlat_bpf_cpu *cpu = this_cpu();
+    struct place p;
+
+    if (cpu && find(&p, id)
+        && !(p.pkt->flags & VMLAT_PKT_ENDED) && p.pkt->t[VMLAT_P_OVS]) {
+        p.pkt->t[VMLAT_P_TX] = bpf_ktime_get_ns();
+        p.pkt->out = port;
+        p.pkt->last = VMLAT_P_TX;
+        note(ctx, p.index, VMLAT_P_TX, ifindex, 0);
+        finish(cpu, p.pkt, p.index, skb);
+        p.pkt->flags |= VMLAT_PKT_ENDED;
+    }
+    return 0;
+}
+
+/* What is not as usual. */
+static __noinline int
+receive_slow(__u64 *ctx, struct now *n)
+{
+    struct sk_buff *skb = (void *) (long) ctx[0];
+    struct net_device *dev = skb->dev;
+    __u32 ifindex = dev->ifindex;
+    struct vmlat_bpf_dev *e = find_dev(dev, ifindex);
+
+    if (!n || !e) {
+        return 0;
+    }
+    n->rx_ifindex = ifindex;
+    if (e->flags & VMLAT_DEV_INTERNAL) {
+        leave_to_host(ctx, skb, id_of(skb), e->slot, ifindex);
+    } else if (e->flags & VMLAT_DEV_PORT) {
+        enter(ctx, n, skb, e->slot, false);
+    } else if (e->flags & VMLAT_DEV_LOWER) {
+        n->rx_head = (__u64) (long) skb->head;
+        n->rx_ns = bpf_ktime_get_ns();
+        n->rx_state = RX_LOWER;
+        n->watch = n->rx_id;
+    }
+    return 0;
+}
+
+SEC("tp_btf/netif_receive_skb")
+int
+vmlat_receive(__u64 *ctx)
+{
+    __u32 number = bpf_get_smp_processor_id(), ifindex, port, active;
+    struct now *n = now_of(number);
+    struct vmlat_bpf_account *a;
+    struct vmlat_bpf_cpu *cpu;
     struct vmlat_bpf_dev *e;
     struct net_device *dev;
-    struct place p;
-    __u32 ifindex;
+    struct sk_buff *skb;
 
-    if (!cpu) {
-        return 0;
+    if (unlikely(n->rx_state)) {
+        end_entered(n, VMLAT_F_LOST, 0, 0);
     }
-    base = (__u64) (long) &config;
-    enter_next(cpu, skb);
+    skb = (void *) (long) ctx[0];
+    enter_next(n, id_of(skb));
     dev = skb->dev;
     ifindex = dev->ifindex;
-    e = find_dev(dev, ifindex);
-    if (!e) {
-        return 0;
+    e = &devs[VMLAT_BPF_DEV_HASH(ifindex)];
+    if (e->dev != (__u64) (long) dev || e->ifindex != ifindex) {
+        if (likely(!e->ifindex)) {
+            return 0;
+        }
+        return receive_slow(ctx, n);
+    }
+    hide(e);
+    active = config.active;
+    if (unlikely((e->flags & (VMLAT_DEV_PORT | VMLAT_DEV_INTERNAL))
+                 != VMLAT_DEV_PORT)
+        || unlikely((active & (VMLAT_BPF_RX | VMLAT_BPF_FILTER
+                               | VMLAT_BPF_STACKS)) != VMLAT_BPF_RX)
+        || unlikely(skb->len > 1518)) {
+        return receive_slow(ctx, n);
     }
 
-    if (unlikely(e->flags & VMLAT_DEV_INTERNAL)) {
-        /* The end of a packet to the host.  It is followed further, for the
-         * host may drop it. */
-        if (find(&p, id_of(skb))
-            && !(p.pkt->flags & VMLAT_PKT_ENDED) && p.pkt->t[VMLAT_P_OVS]) {
-            p.pkt->t[VMLAT_P_TX] = bpf_ktime_get_ns();
-            p.pkt->out = e->slot;
-            p.pkt->last = VMLAT_P_TX;
-            note(ctx, p.index, VMLAT_P_TX, ifindex, 0);
-            finish_rare(cpu, p.pkt, p.index, skb);
-            p.pkt->flags |= VMLAT_PKT_ENDED;
-        }
-    } else if (likely(e->flags & VMLAT_DEV_PORT)) {
-        enter(ctx, cpu, skb, e->slot, ifindex, bpf_ktime_get_ns(), false);
-    } else if (e->flags & VMLAT_DEV_LOWER) {
-        cpu->rx_head = (__u64) (long) skb->head;
-        cpu->rx_ns = bpf_ktime_get_ns();
-        cpu->rx_state = VMLAT_RX_LOWER;
+    /* What enter() does, in short. */
+    n->rx_head = (__u64) (long) skb->head;
+    port = e->slot & (VMLAT_BPF_PORTS - 1);
+    n->rx_port = port;
+    n->rx_segments = 1;
+    cpu = cpu_of(number);
+    if (unlikely(!cpu) || unlikely(!cpu->accounts[port])) {
+        return receive_slow(ctx, n);
     }
+    a = block(cpu, cpu->accounts[port]);
+    count(&a->entered[0], 1);
+    n->watch = n->rx_id;
+    n->rx_ifindex = ifindex;
+    n->rx_state = active & (RX_PORT | RX_DETAILED);
+    n->rx_ns = bpf_ktime_get_ns();
     return 0;
 }
 
 /* Makes 'skb', which OVS has to do with but which is not known, a copy of the
  * packet that OVS is busy with. */
 static __noinline bool
-adopt(struct vmlat_bpf_cpu *cpu, struct sk_buff *skb, __u64 id)
+adopt(struct now *n, struct sk_buff *skb, __u64 id)
 {
     __u32 tid = bpf_get_current_pid_tgid();
+    struct vmlat_bpf_cpu *cpu = this_cpu();
     struct vmlat_bpf_handler *handler;
     struct vmlat_bpf_account *a;
     struct place parent, p;
     struct sk_buff *other;
     bool found;
 
-    if (!cpu) {
+    if (!n || !cpu) {
         return false;
     }
 
     /* A packet that the present pass began with is the parent: that it is
      * still in OVS, or that the data are the same, says that the pass is the
      * present one.  Otherwise it may be one that a thread has sent back. */
-    found = find_ref(&parent, &cpu->ovs_ref);
-    if (found && (*parent.tag != id_of_number(cpu->ovs_skb)
+    found = find_ref(&parent, &n->ovs_ref);
+    if (found && (*parent.tag != n->ovs_id
                   || parent.pkt->last != VMLAT_P_OVS)) {
-        other = (void *) (long) cpu->ovs_skb;
+        other = (void *) (long) number_of(n->ovs_id);
         if (BPF_CORE_READ(other, head) != BPF_CORE_READ(skb, head)) {
             handler = bpf_map_lookup_elem(&handlers, &tid);
             if (handler && handler->exec_ref.gen) {
@@ -373,17 +510,19 @@ adopt(struct vmlat_bpf_cpu *cpu, struct sk_buff *skb, __u64 id)
 
 /* OVS begins with a packet that came from a device below the port's. */
 static __noinline int
-enter_from_lower(struct vmlat_bpf_cpu *cpu, struct sk_buff *skb)
+enter_from_lower(struct now *n, struct sk_buff *skb)
 {
+    struct vmlat_bpf_cpu *cpu = this_cpu();
     struct vmlat_bpf_account *a;
     struct vmlat_bpf_dev *e;
     struct net_device *dev;
     __u32 ifindex;
 
-    if (!cpu) {
+    if (!n || !cpu) {
         return 0;
     }
-    cpu->rx_state = VMLAT_RX_NONE;
+    n->rx_state = 0;
+    n->watch = 0;
     dev = BPF_CORE_READ(skb, dev);
     ifindex = BPF_CORE_READ(dev, ifindex);
     e = find_dev(dev, ifindex);
@@ -400,94 +539,123 @@ enter_from_lower(struct vmlat_bpf_cpu *cpu, struct sk_buff *skb)
         count(&a->fates[0][VMLAT_F_FILTERED], 1);
         return 0;
     }
-    cpu->rx_segments = 1;
+    n->rx_segments = 1;
     if (BPF_CORE_READ(skb, len) > 1518) {
-        cpu->rx_segments = n_segments(skb, true);
+        n->rx_segments = n_segments(skb, true);
     }
-    cpu->rx_port = e->slot;
-    cpu->rx_ifindex = ifindex;
-    cpu->rx_stack = -1;
-    cpu->rx_state = VMLAT_RX_PORT;
+    n->rx_port = e->slot;
+    n->rx_ifindex = ifindex;
+    n->rx_stack = 0;
+    n->rx_state = RX_PORT | (config.active & RX_DETAILED);
     return 0;
 }
 
 /* OVS begins with the packet that entered last on this CPU, or with a clone of
  * it, the original of which is not followed. */
-static __always_inline bool
-begin(void *ctx, struct vmlat_bpf_cpu *cpu, struct place *p, __u64 id)
+static __always_inline void
+begin(struct now *n, struct vmlat_bpf_packet *pkt, __u64 id, __u32 index)
 {
-    struct vmlat_bpf_packet *pkt;
-
-    cpu->rx_state = VMLAT_RX_NONE;
-    if (unlikely(!take(cpu, p, id, cpu->rx_ns))) {
-        struct vmlat_bpf_account *a = account(cpu, cpu->rx_port);
-
-        if (a) {
-            count(&a->fates[0][VMLAT_F_TABLE_FULL], 1);
-        }
-        return false;
-    }
-
-    pkt = p->pkt;
-    pkt->t[VMLAT_P_RX] = cpu->rx_ns;
+    n->rx_state = 0;
+    n->watch = 0;
+    pkt->t[VMLAT_P_RX] = n->rx_ns;
     pkt->t[VMLAT_P_SEND] = 0;
     pkt->t[VMLAT_P_QDISC] = 0;
-    pkt->in = cpu->rx_port;
-    pkt->out = 0;
-    pkt->flags = 0;
-    pkt->ct_passes = 0;
-    pkt->segments = cpu->rx_segments;
+    pkt->ports = n->rx_port;
+    pkt->state = plain_state(VMLAT_P_OVS);
+    pkt->all_passes = one_pass();
+    pkt->segments = n->rx_segments;
     pkt->ct_ns = 0;
-    pkt->install_ns = 0;
-    if (config.active & VMLAT_BPF_EVENTS) {
-        struct vmlat_bpf_details *d;
+    n->ovs_id = id;
+    n->ovs_ref.index = index;
+    n->ovs_ref.gen = pkt->gen;
+    pkt->t[VMLAT_P_OVS] = bpf_ktime_get_ns();
+}
 
-        note(ctx, p->index, VMLAT_P_RX, cpu->rx_ifindex, 0);
-        d = bpf_map_lookup_elem(&details, &p->index);
-        if (d && config.active & VMLAT_BPF_STACKS) {
-            d->points[VMLAT_P_RX].stack = cpu->rx_stack;
-        }
+static __noinline int
+note_begin(void *ctx, struct now *n, struct vmlat_bpf_packet *pkt,
+           __u32 index)
+{
+    struct vmlat_bpf_details *d;
+
+    if (!n || !pkt) {
+        return 0;
     }
-    return true;
+    pkt->flags |= VMLAT_PKT_DETAILED;
+    note(ctx, index, VMLAT_P_OVS, 0, 0);
+    d = bpf_map_lookup_elem(&details, &index);
+    if (d && config.active & VMLAT_BPF_EVENTS) {
+        /* On the same CPU. */
+        d->points[VMLAT_P_RX] = d->points[VMLAT_P_OVS];
+        d->points[VMLAT_P_RX].ifindex = n->rx_ifindex;
+        d->points[VMLAT_P_RX].stack = n->rx_stack - 1;
+    }
+    n->rx_stack = 0;
+    return 0;
+}
+
+/* What is not as usual, or not the beginning. */
+static __noinline int
+on_ovs_slow(void *ctx, struct sk_buff *skb, __u64 id, __u64 head)
+{
+    struct vmlat_bpf_cpu *cpu = this_cpu();
+    struct now *n = this_now();
+    struct place p;
+
+    if (!cpu) {
+        return 0;
+    }
+    n->ovs_id = id;
+    if (n->rx_state == RX_LOWER && n->rx_head == head) {
+        enter_from_lower(n, skb);
+    }
+    if (n->rx_state & RX_PORT && n->rx_head == head) {
+        bool detailed = n->rx_state & RX_DETAILED;
+
+        if (take(cpu, &p, id, n->rx_ns)) {
+            begin(n, p.pkt, id, p.index);
+            if (detailed) {
+                note_begin(ctx, n, p.pkt, p.index);
+            }
+        } else {
+            struct vmlat_bpf_account *a = account(cpu, n->rx_port);
+
+            if (a) {
+                count(&a->fates[0][VMLAT_F_TABLE_FULL], 1);
+            }
+            n->rx_state = 0;
+            n->watch = 0;
+            n->ovs_ref.gen = 0;
+        }
+    } else if (find(&p, id)
+               || (n->rx_id != id && adopt(n, skb, id) && find(&p, id))) {
+        /* Comes round again: by recirculation, or a copy that does so. */
+        p.pkt->passes++;
+        p.pkt->last = VMLAT_P_OVS;
+        n->ovs_ref.index = p.index;
+        n->ovs_ref.gen = p.pkt->gen;
+    } else {
+        n->ovs_ref.gen = 0;
+    }
+    return 0;
 }
 
 /* 'head' is skb->head. */
 static __always_inline int
 on_ovs(void *ctx, struct sk_buff *skb, __u64 id, __u64 head)
 {
-    struct vmlat_bpf_cpu *cpu = this_cpu();
-    struct vmlat_bpf_packet *pkt;
-    struct place p;
+    struct now *n = this_now();
+    struct slot *slot = slot_of(id);
+    __u32 state = n->rx_state;
 
-    if (!cpu) {
-        return 0;
+    if (unlikely(!(state & RX_PORT)) || unlikely(n->rx_head != head)
+        || unlikely(slot->others) || unlikely(!replace(&slot->id, 0, id))) {
+        return on_ovs_slow(ctx, skb, id, head);
     }
-    cpu->ovs_skb = (__u64) (long) skb;
-    if (unlikely(cpu->rx_state == VMLAT_RX_LOWER) && cpu->rx_head == head) {
-        enter_from_lower(cpu, skb);
+    next_gen(&slot->pkt);
+    begin(n, &slot->pkt, id, slot_index(id));
+    if (unlikely(state != RX_PORT)) {
+        note_begin(ctx, n, &slot->pkt, slot_index(id));
     }
-    if (likely(cpu->rx_state == VMLAT_RX_PORT && cpu->rx_head == head)) {
-        if (unlikely(!begin(ctx, cpu, &p, id))) {
-            cpu->ovs_ref.gen = 0;
-            return 0;
-        }
-        pkt = p.pkt;
-        pkt->t[VMLAT_P_OVS] = bpf_ktime_get_ns();
-        pkt->passes = 1;
-        note(ctx, p.index, VMLAT_P_OVS, 0, 0);
-    } else if (find(&p, id)
-               || (cpu->rx_skb != (__u64) (long) skb && adopt(cpu, skb, id)
-                   && find(&p, id))) {
-        /* Comes round again: by recirculation, or a copy that does so. */
-        pkt = p.pkt;
-        pkt->passes++;
-    } else {
-        cpu->ovs_ref.gen = 0;
-        return 0;
-    }
-    pkt->last = VMLAT_P_OVS;
-    cpu->ovs_ref.index = p.index;
-    cpu->ovs_ref.gen = pkt->gen;
     return 0;
 }
 
@@ -504,27 +672,49 @@ count_handler_execute(const struct vmlat_bpf_packet *pkt, __u64 now)
     return 0;
 }
 
-static __always_inline int
-on_send(void *ctx, struct sk_buff *skb, __u64 id)
+static __noinline int
+note_send(void *ctx, __u32 index)
 {
+    note(ctx, index, VMLAT_P_SEND, 0, 0);
+    return 0;
+}
+
+static __noinline int
+on_send_slow(void *ctx, struct sk_buff *skb, __u64 id)
+{
+    struct now *n = this_now();
     struct place p;
     __u64 now;
 
-    if (unlikely(!find(&p, id))) {
-        struct vmlat_bpf_cpu *cpu = this_cpu();
-
-        if (!cpu || !adopt(cpu, skb, id) || !find(&p, id)) {
-            return 0;
-        }
+    if (!find(&p, id) && (!adopt(n, skb, id) || !find(&p, id))) {
+        return 0;
     }
     now = bpf_ktime_get_ns();
-    if (unlikely(p.pkt->last == VMLAT_P_EXECUTE)
-        && p.pkt->flags & VMLAT_PKT_UPCALL) {
+    if (p.pkt->last == VMLAT_P_EXECUTE && p.pkt->flags & VMLAT_PKT_UPCALL) {
         count_handler_execute(p.pkt, now);
     }
     p.pkt->t[VMLAT_P_SEND] = now;
     p.pkt->last = VMLAT_P_SEND;
     note(ctx, p.index, VMLAT_P_SEND, 0, 0);
+    return 0;
+}
+
+static __always_inline int
+on_send(void *ctx, struct sk_buff *skb, __u64 id)
+{
+    struct slot *slot = slot_of(id);
+    __u16 state = slot->pkt.state;
+
+    if (unlikely(slot->id != id)
+        || unlikely((state & ~detailed_state())
+                    != plain_state(VMLAT_P_OVS))) {
+        return on_send_slow(ctx, skb, id);
+    }
+    slot->pkt.last = VMLAT_P_SEND;
+    slot->pkt.t[VMLAT_P_SEND] = bpf_ktime_get_ns();
+    if (unlikely(state & detailed_state())) {
+        note_send(ctx, slot_index(id));
+    }
     return 0;
 }
 
@@ -560,34 +750,24 @@ int BPF_PROG(vmlat_queue, struct sk_buff *skb)
     return on_queue(ctx, skb);
 }
 
-/* The host sends 'skb' by an internal port. */
+/* What is not as usual. */
 static __noinline int
-enter_internal(void *ctx, struct sk_buff *skb, __u32 port, __u32 ifindex)
+xmit_slow(__u64 *ctx)
 {
-    struct vmlat_bpf_cpu *cpu = this_cpu();
-
-    if (cpu) {
-        enter_next(cpu, skb);
-        enter(ctx, cpu, skb, port, ifindex, bpf_ktime_get_ns(), true);
-    }
-    return 0;
-}
-
-SEC("tp_btf/net_dev_start_xmit")
-int BPF_PROG(vmlat_xmit, struct sk_buff *skb, struct net_device *dev)
-{
+    struct sk_buff *skb = (void *) (long) ctx[0];
+    struct net_device *dev = (void *) (long) ctx[1];
     __u64 id = id_of(skb);
     __u32 ifindex = dev->ifindex;
     struct vmlat_bpf_dev *e = find_dev(dev, ifindex);
     __u32 flags = e ? e->flags : 0;
     struct vmlat_bpf_packet *pkt;
     struct vmlat_bpf_cpu *cpu;
+    struct now *n = this_now();
     struct place p;
+    bool found;
 
-    if (!find(&p, id)) {
-        if (unlikely(flags & VMLAT_DEV_INTERNAL)) {
-            enter_internal(ctx, skb, e ? e->slot : 0, ifindex);
-        }
+    found = find(&p, id);
+    if (!found && !(flags & VMLAT_DEV_INTERNAL)) {
         return 0;
     }
     cpu = this_cpu();
@@ -595,19 +775,26 @@ int BPF_PROG(vmlat_xmit, struct sk_buff *skb, struct net_device *dev)
         return 0;
     }
     pkt = p.pkt;
-    if (unlikely(flags & VMLAT_DEV_INTERNAL)) {
-        if (pkt->flags & VMLAT_PKT_TUNNEL) {
-            finish_outer(cpu, pkt);
+    if (e && flags & VMLAT_DEV_INTERNAL) {
+        /* The host sends it by an internal port. */
+        if (found) {
+            if (pkt->flags & VMLAT_PKT_TUNNEL) {
+                finish_outer(cpu, pkt);
+            }
+            if (release(&p, id)
+                && !(pkt->flags & (VMLAT_PKT_ENDED | VMLAT_PKT_MOVED))) {
+                count_fate(cpu, pkt, VMLAT_F_LOST);
+            }
         }
-        if (release(&p, id)
-            && !(pkt->flags & (VMLAT_PKT_ENDED | VMLAT_PKT_MOVED))) {
-            count_fate(cpu, pkt, VMLAT_F_LOST);
+        if (n->rx_state) {
+            end_entered(n, VMLAT_F_LOST, 0, 0);
         }
-        enter_internal(ctx, skb, e ? e->slot : 0, ifindex);
-        return 0;
+        enter_next(n, id);
+        n->rx_ifindex = ifindex;
+        return enter(ctx, n, skb, e->slot, true);
     }
 
-    if (unlikely(pkt->flags & VMLAT_PKT_ENDED)) {
+    if (pkt->flags & VMLAT_PKT_ENDED) {
         if (!(flags & (VMLAT_DEV_THROUGH | VMLAT_DEV_TUNNEL))) {
             if (pkt->flags & VMLAT_PKT_TUNNEL) {
                 finish_outer(cpu, pkt);
@@ -616,34 +803,107 @@ int BPF_PROG(vmlat_xmit, struct sk_buff *skb, struct net_device *dev)
         }
         return 0;
     }
-    if (likely(e && flags & VMLAT_DEV_PORT && !pkt->out)) {
+    if (e && flags & VMLAT_DEV_PORT && !pkt->out) {
         pkt->out = e->slot;
     }
-    if (unlikely(flags & VMLAT_DEV_THROUGH)) {
+    if (flags & VMLAT_DEV_THROUGH) {
         return 0;
     }
 
     pkt->t[VMLAT_P_TX] = bpf_ktime_get_ns();
     pkt->last = VMLAT_P_TX;
-    if (config.active & VMLAT_BPF_EVENTS) {
-        note(ctx, p.index, VMLAT_P_TX, ifindex, skb->queue_mapping);
-    }
-    if (unlikely(flags & VMLAT_DEV_TUNNEL)) {
-        finish_rare(cpu, pkt, p.index, skb);
+    note(ctx, p.index, VMLAT_P_TX, ifindex, skb->queue_mapping);
+    if (flags & VMLAT_DEV_TUNNEL) {
+        finish(cpu, pkt, p.index, skb);
         pkt->flags |= VMLAT_PKT_ENDED | VMLAT_PKT_TUNNEL;
         return 0;
     }
-    if (unlikely(!release(&p, id))) {
+    if (!release(&p, id)) {
         return 0;
     }
-    if (likely(pkt->out && pkt->t[VMLAT_P_OVS])) {
+    if (pkt->out && pkt->t[VMLAT_P_OVS]) {
         finish(cpu, pkt, p.index, skb);
     } else {
         count_fate(cpu, pkt, VMLAT_F_UNHOOKED);
     }
-    cpu->tx_skb = (__u64) (long) skb;
-    cpu->tx_in = pkt->in;
-    cpu->tx_out = pkt->out;
+    n->watch = id;
+    n->watch_ports = pkt->ports;
+    return 0;
+}
+
+/* What is for packets above the threshold, and for flows, when finish_plain()
+ * has counted the packet in 'slot'. */
+static __noinline int
+xmit_details(__u64 *ctx, struct slot *slot, __u32 index, __u32 ports,
+             __u64 now)
+{
+    struct sk_buff *skb = (void *) (long) ctx[0];
+    struct net_device *dev = (void *) (long) ctx[1];
+
+    if (slot) {
+        slot->pkt.t[VMLAT_P_TX] = now;
+        slot->pkt.last = VMLAT_P_TX;
+        slot->pkt.ports = ports;
+        note(ctx, index, VMLAT_P_TX, dev->ifindex, skb->queue_mapping);
+        finish_details(skb, &slot->pkt, index,
+                       stage_ns(&slot->pkt, VMLAT_P_RX, VMLAT_P_TX));
+    }
+    return 0;
+}
+
+SEC("tp_btf/net_dev_start_xmit")
+int
+vmlat_xmit(__u64 *ctx)
+{
+    __u32 number = bpf_get_smp_processor_id(), ports, ifindex;
+    struct sk_buff *skb = (void *) (long) ctx[0];
+    struct net_device *dev = (void *) (long) ctx[1];
+    __u64 id = id_of(skb), mask, pair_block, now;
+    struct slot *slot = slot_of(id);
+    __u16 state = slot->pkt.state & ~detailed_state();
+    struct vmlat_bpf_pair *pair;
+    struct vmlat_bpf_cpu *cpu;
+    struct vmlat_bpf_dev *e;
+    struct now *n;
+
+    ifindex = dev->ifindex;
+    e = &devs[VMLAT_BPF_DEV_HASH(ifindex)];
+    hide(e);
+    if (unlikely(slot->id != id)
+        || unlikely(state != plain_state(VMLAT_P_SEND)
+                    && (state != plain_state(VMLAT_P_QDISC)
+                        || !slot->pkt.t[VMLAT_P_SEND]))
+        || unlikely(e->dev != (__u64) (long) dev)
+        || unlikely(e->ifindex != ifindex)
+        || unlikely((e->flags & (VMLAT_DEV_PORT | VMLAT_DEV_INTERNAL
+                                 | VMLAT_DEV_THROUGH | VMLAT_DEV_TUNNEL))
+                    != VMLAT_DEV_PORT)
+        || unlikely(slot->pkt.out)) {
+        return xmit_slow(ctx);
+    }
+    ports = (__u32) e->slot << 16 | slot->pkt.ports;
+    cpu = cpu_of(number);
+    if (unlikely(!cpu)) {
+        return 0;
+    }
+    pair_block = cpu->pairs[VMLAT_BPF_PAIR_HASH(ports)];
+    if (unlikely((__u32) pair_block != ports)) {
+        return xmit_slow(ctx);
+    }
+
+    n = now_of(number);
+    n->watch = id;
+    n->watch_ports = ports;
+    mask = block_mask();
+    pair = (void *) cpu + VMLAT_BPF_CPU_BLOCKS + (pair_block >> 24 & mask);
+    now = bpf_ktime_get_ns();
+    if (likely(finish_plain(cpu, pair, &slot->pkt, mask, now))
+        && unlikely(slot->pkt.flags)) {
+        xmit_details(ctx, slot, slot_index(id), ports, now);
+    }
+
+    /* Nobody else ends it, or takes its slot before that. */
+    *(volatile __u64 *) &slot->id = 0;
     return 0;
 }
 
@@ -664,7 +924,7 @@ message_freed(__u64 message, __u32 read)
     if (!u) {
         return 0;
     }
-    count_atomic(&n_messages, -1);
+    count_others(message, -1);
     cpu = this_cpu();
     if (!cpu) {
         return 0;
@@ -759,7 +1019,7 @@ packet_freed(struct sk_buff *skb, __u64 id, __u64 location, __u32 reason)
             pkt->t[VMLAT_P_TX] = bpf_ktime_get_ns();
             pkt->last = VMLAT_P_TX;
             if (release(&p, id)) {
-                finish_rare(cpu, pkt, p.index, skb);
+                finish(cpu, pkt, p.index, skb);
             }
             return 0;
         }
@@ -783,54 +1043,74 @@ packet_freed(struct sk_buff *skb, __u64 id, __u64 location, __u32 reason)
     return 0;
 }
 
-static __always_inline int
-on_free(struct sk_buff *skb, __u64 location, __u32 reason)
+/* An skb was freed that is known in one way or another. */
+static __noinline int
+on_free_slow(struct sk_buff *skb, __u64 id, __u64 location, __u32 reason)
 {
-    __u64 id = id_of(skb);
-    struct vmlat_bpf_cpu *cpu;
+    struct now *n = this_now();
     struct place p;
 
-    if (unlikely(find(&p, id))) {
+    if (find(&p, id)) {
         return packet_freed(skb, id, location, reason);
     }
-    cpu = this_cpu();
-    if (cpu && unlikely(cpu->rx_state)
-        && cpu->rx_skb == (__u64) (long) skb) {
-        end_entered(cpu, VMLAT_F_DROPPED, location, reason);
-    } else if (reason != VMLAT_REASON_CONSUMED) {
-        if (cpu && unlikely(cpu->tx_skb == (__u64) (long) skb)) {
+    if (n->watch == id) {
+        if (n->rx_state) {
+            if (n->rx_id == id) {
+                end_entered(n, VMLAT_F_DROPPED, location, reason);
+            }
+        } else if (reason != VMLAT_REASON_CONSUMED) {
             /* By the driver that was given it. */
             struct vmlat_bpf_packet pkt = {
-                .in = cpu->tx_in, .out = cpu->tx_out, .last = VMLAT_P_TX,
+                .ports = n->watch_ports, .last = VMLAT_P_TX,
                 .flags = VMLAT_PKT_ENDED,
             };
 
-            cpu->tx_skb = 0;
             count_drop(&pkt, location, reason);
+            n->watch = 0;
         }
     }
-    if (unlikely(n_messages)) {
-        message_freed(id, reason == VMLAT_REASON_CONSUMED);
+    return message_freed(id, reason == VMLAT_REASON_CONSUMED);
+}
+
+/* 'with_location' and 'with_reason' tell what the tracepoint has beside the
+ * skb. */
+static __always_inline int
+on_free(__u64 *ctx, bool with_location, bool with_reason)
+{
+    struct now *n = this_now();
+    struct sk_buff *skb = (void *) (long) ctx[0];
+    __u64 id = id_of(skb);
+    struct slot *slot = slot_of(id);
+
+    if (likely(slot->id != id) && likely(!slot->others)
+        && likely(n->watch != id)) {
+        return 0;
     }
-    return 0;
+    return on_free_slow(skb, id, with_location ? ctx[1] : 0,
+                        with_reason ? (__u32) ctx[2]
+                        : with_location ? VMLAT_REASON_UNKNOWN
+                        : VMLAT_REASON_CONSUMED);
 }
 
 SEC("tp_btf/kfree_skb")
-int BPF_PROG(vmlat_kfree, struct sk_buff *skb, void *location, __u32 reason)
+int
+vmlat_kfree(__u64 *ctx)
 {
-    return on_free(skb, (__u64) (long) location, reason);
+    return on_free(ctx, true, true);
 }
 
 SEC("tp_btf/kfree_skb")
-int BPF_PROG(vmlat_kfree_no_reason, struct sk_buff *skb, void *location)
+int
+vmlat_kfree_no_reason(__u64 *ctx)
 {
-    return on_free(skb, (__u64) (long) location, VMLAT_REASON_UNKNOWN);
+    return on_free(ctx, true, false);
 }
 
 SEC("tp_btf/consume_skb")
-int BPF_PROG(vmlat_consume, struct sk_buff *skb)
+int
+vmlat_consume(__u64 *ctx)
 {
-    return on_free(skb, 0, VMLAT_REASON_CONSUMED);
+    return on_free(ctx, false, false);
 }
 
 /* Upcalls. */
@@ -838,22 +1118,19 @@ int BPF_PROG(vmlat_consume, struct sk_buff *skb)
 static __always_inline int
 on_upcall(void *ctx, struct sk_buff *skb, __u64 id)
 {
-    struct vmlat_bpf_cpu *cpu = this_cpu();
+    struct now *n = this_now();
     struct place p;
 
-    if (!cpu) {
-        return 0;
-    }
-    cpu->upcall_skb = 0;
+    n->upcall_id = 0;
     if (find(&p, id)
         && !(p.pkt->flags & (VMLAT_PKT_ENDED | VMLAT_PKT_MADE))) {
         p.pkt->t[VMLAT_P_UPCALL] = bpf_ktime_get_ns();
         p.pkt->last = VMLAT_P_UPCALL;
         note(ctx, p.index, VMLAT_P_UPCALL, 0, 0);
-        cpu->upcall_skb = (__u64) (long) skb;
-        cpu->upcall_n = 0;
-        cpu->upcall_ref.index = p.index;
-        cpu->upcall_ref.gen = p.pkt->gen;
+        n->upcall_id = id;
+        n->upcall_n = 0;
+        n->upcall_ref.index = p.index;
+        n->upcall_ref.gen = p.pkt->gen;
     }
     return 0;
 }
@@ -898,7 +1175,8 @@ static __always_inline int
 on_message(struct sk_buff *message, __u64 id)
 {
     struct vmlat_bpf_upcall_key key = { .id = id };
-    struct vmlat_bpf_cpu *cpu = this_cpu();
+    struct now *n = this_now();
+    struct vmlat_bpf_cpu *cpu;
     __u32 user = SCRATCH_UPCALL, cmd = 0;
     struct vmlat_bpf_details *d;
     struct vmlat_bpf_account *a;
@@ -907,26 +1185,27 @@ on_message(struct sk_buff *message, __u64 id)
     __u64 hash;
     bool moves;
 
-    if (!cpu || likely(!cpu->upcall_skb)) {
+    if (likely(!n->upcall_id)) {
         return 0;
     }
-    if (!find_ref(&p, &cpu->upcall_ref) || *p.tag != id_of_number(cpu->upcall_skb)
+    cpu = this_cpu();
+    if (!cpu || !find_ref(&p, &n->upcall_ref) || *p.tag != n->upcall_id
         || p.pkt->last != VMLAT_P_UPCALL) {
-        cpu->upcall_skb = 0;
+        n->upcall_id = 0;
         return 0;
     }
     hash = message_content(message, &cmd);
-    if (!hash && !cpu->upcall_n) {
+    if (!hash && !n->upcall_n) {
         /* The packet is not in the linear part of the message, which then
          * shares its pages with the skb. */
-        struct sk_buff *skb = (void *) (long) cpu->upcall_skb;
+        struct sk_buff *skb = (void *) (long) number_of(n->upcall_id);
         const void *l2 = skb_l2(skb);
         __u32 len = BPF_CORE_READ(skb, len);
         __u32 data_len = BPF_CORE_READ(skb, data_len);
 
         hash = content(l2, len - data_len, len);
     }
-    moves = cmd == 1 /* OVS_PACKET_CMD_MISS */ && !cpu->upcall_n++;
+    moves = cmd == 1 /* OVS_PACKET_CMD_MISS */ && !n->upcall_n++;
 
     s = bpf_map_lookup_elem(&scratches, &user);
     a = account(cpu, p.pkt->in);
@@ -943,6 +1222,7 @@ on_message(struct sk_buff *message, __u64 id)
     s->upcall.packet.t[VMLAT_P_EXECUTE] = 0;
     s->upcall.packet.t[VMLAT_P_SEND] = 0;
     s->upcall.packet.t[VMLAT_P_QDISC] = 0;
+    s->upcall.packet.install_ns = 0;
     s->upcall.content = hash;
     if (!moves) {
         s->upcall.packet.flags |= VMLAT_PKT_COPY;
@@ -958,9 +1238,9 @@ on_message(struct sk_buff *message, __u64 id)
         count_fate(cpu, &s->upcall.packet, VMLAT_F_LOST);
         return 0;
     }
-    count_atomic(&n_messages, 1);
+    count_others(id, 1);
     if (bpf_map_update_elem(&upcalls, &key, &s->upcall, BPF_ANY)) {
-        count_atomic(&n_messages, -1);
+        count_others(id, -1);
         count_atomic(&stats.upcalls_left_out, 1);
         count_fate(cpu, &s->upcall.packet, VMLAT_F_TABLE_FULL);
     }
@@ -1059,15 +1339,13 @@ on_execute(void *ctx, struct sk_buff *skb, __u64 id)
 static __always_inline int
 on_ct(__u64 id)
 {
-    struct vmlat_bpf_cpu *cpu = this_cpu();
+    struct now *n = this_now();
     struct place p;
 
-    if (cpu) {
-        cpu->ct_skb = 0;
-        if (find(&p, id)) {
-            cpu->ct_skb = id;
-            p.pkt->ct_since = bpf_ktime_get_ns();
-        }
+    n->ct_id = 0;
+    if (find(&p, id)) {
+        n->ct_id = id;
+        p.pkt->ct_since = bpf_ktime_get_ns();
     }
     return 0;
 }
@@ -1075,16 +1353,14 @@ on_ct(__u64 id)
 static __always_inline int
 on_ct_done(void)
 {
-    struct vmlat_bpf_cpu *cpu = this_cpu();
+    struct now *n = this_now();
     struct place p;
 
-    if (cpu && cpu->ct_skb && find(&p, cpu->ct_skb)) {
+    if (n->ct_id && find(&p, n->ct_id)) {
         p.pkt->ct_ns += bpf_ktime_get_ns() - p.pkt->ct_since;
         p.pkt->ct_passes++;
     }
-    if (cpu) {
-        cpu->ct_skb = 0;
-    }
+    n->ct_id = 0;
     return 0;
 }
 
@@ -1115,8 +1391,8 @@ on_install(bool done)
 /* The programs at functions: for the kernels whose BTF describes the function,
  * and kprobes for the others.
  *
- * POINT(name, function, n, call): 'call' may use 'ctx', 'skb', which is argument
- * 'n' of the function, and its 'id'. */
+ * POINT(name, function, n, call): 'call' may use 'ctx', 'skb', which is
+ * argument 'n' of the function, and its 'id'. */
 #define POINT(NAME, FUNCTION, N, CALL)                              \
     SEC("fentry/" FUNCTION)                                         \
     int NAME(__u64 *ctx)                                            \

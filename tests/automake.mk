@@ -266,7 +266,7 @@ bench-vm: all tests/atlocal
 	@VMLAT_KERNELS='$(abs_builddir)/vm/kernels' $(BENCH_VM) $(BENCHFLAGS)
 check-bench-vm: all tests/atlocal
 	@if VMLAT_KERNELS='$(abs_builddir)/vm/kernels' \
-	    $(BENCH_VM) --quick --pairs 3 --max 1650; then \
+	    $(BENCH_VM) --quick --pairs 3 --max 1600; then \
 	    echo "vmlat-check: instructions per packet: ok"; \
 	else \
 	    echo "vmlat-check: instructions per packet: FAILED"; exit 1; \
