@@ -431,7 +431,7 @@ struct vmlat_bpf_upcall {
     struct vmlat_bpf_details details;
     __u64 content;
 };
-#define VMLAT_BPF_UPCALLS 8192
+#define VMLAT_BPF_UPCALLS 16384
 #define VMLAT_BPF_SAME_CONTENT 8
 
 #endif /* vmlat-abi.h */

@@ -124,6 +124,9 @@ read_port(struct vmlat_bypass_port *port, const struct ovsrec_interface *iface,
     port->has_vm_mac = (db.attached_mac
                         && eth_addr_from_string(db.attached_mac,
                                                 &port->vm_mac));
+    for (size_t i = 0; i < bridge->n_mirrors; i++) {
+        port->mirror |= bridge->mirrors[i]->output_port == p;
+    }
 }
 
 void

@@ -181,6 +181,7 @@ struct vmlat_bypass_port {
     struct eth_addr mac;        /* mac_in_use. */
     bool has_vm_mac;
     struct eth_addr vm_mac;     /* external_ids:attached-mac. */
+    bool mirror;                /* Is the output of a mirror. */
 };
 
 struct vmlat_bypass_ovs {

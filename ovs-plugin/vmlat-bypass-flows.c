@@ -68,6 +68,7 @@ struct port {
     struct hmap_node node;      /* In reading.ports. */
     odp_port_t number;
     bool internal;
+    bool mirror;                /* Gets copies of what goes elsewhere. */
     char *name;
 };
 
@@ -90,6 +91,7 @@ struct row {
 struct reading {
     struct vmlat_bypass_flows *flows;
     struct vmlat_bypass_dp *dp;
+    const struct sset *mirrors; /* Names of ports. */
     const struct dpif *dpif;
     uint32_t datapath;
     struct hmap ports;          /* Contains "struct port"s. */
@@ -98,7 +100,9 @@ struct reading {
 
 /* Where the actions of a flow send a packet. */
 struct ends {
-    odp_port_t out;             /* The first port. */
+    const struct reading *r;
+    odp_port_t out;             /* The first port but for mirrors'. */
+    odp_port_t mirror;          /* A mirror's. */
     struct eth_addr src;        /* Source address, as sent to 'out'. */
     bool has_src;
     bool several;               /* To other ports, too. */
@@ -146,6 +150,7 @@ read_ports(struct reading *r)
         port->internal = (!strcmp(dpif_port.type, "tap")
                           || !strcmp(dpif_port.type, "internal")
                           || !strcmp(dpif_port.type, "dummy-internal"));
+        port->mirror = sset_contains(r->mirrors, dpif_port.name);
         port->name = xstrdup(dpif_port.name);
         hmap_insert(&r->ports, &port->node, hash_odp_port(port->number));
     }
@@ -172,7 +177,11 @@ port_name(struct reading *r, odp_port_t number, bool *read_again)
 static void
 add_output(struct ends *ends, odp_port_t out, const struct source *source)
 {
-    if (ends->out == ODPP_NONE) {
+    const struct port *port = find_port(ends->r, out);
+
+    if (port && port->mirror) {
+        ends->mirror = out;
+    } else if (ends->out == ODPP_NONE) {
         ends->out = out;
         ends->src = source->mac;
         ends->has_src = source->known;
@@ -317,7 +326,7 @@ classify(const struct reading *r, const struct dpif_flow *flow,
                                                         flow->mask_len);
     const struct nlattr *in = nl_attr_find__(flow->key, flow->key_len,
                                              OVS_KEY_ATTR_IN_PORT);
-    struct ends ends = { .out = ODPP_NONE };
+    struct ends ends = { .r = r, .out = ODPP_NONE, .mirror = ODPP_NONE };
     struct source source = { .known = false };
 
     memset(key, 0, sizeof *key);
@@ -336,6 +345,11 @@ classify(const struct reading *r, const struct dpif_flow *flow,
     source.known = key->has_src;
     walk_actions(flow->actions, flow->actions_len, &source, &ends);
 
+    /* A copy for a mirror says nothing about the way of a packet, unless there
+     * is nothing else. */
+    if (ends.out == ODPP_NONE && !ends.goes_on) {
+        ends.out = ends.mirror;
+    }
     key->out = ODPP_NONE;
     *elsewhere = false;
     if (ends.several || (ends.out != ODPP_NONE && ends.goes_on)) {
@@ -580,11 +594,13 @@ add_why_not(struct vmlat_bypass_dp *dp, const char *name, int error)
 
 static void
 read_datapath(struct vmlat_bypass_flows *flows, const char *type,
-              const char *name, struct vmlat_bypass_dp *dp)
+              const char *name, const struct sset *mirrors,
+              struct vmlat_bypass_dp *dp)
 {
     struct reading r = {
         .flows = flows,
         .dp = dp,
+        .mirrors = mirrors,
         .datapath = hash_string(type, hash_string(name, 0)),
     };
     struct dpif *dpif;
@@ -646,6 +662,7 @@ vmlat_bypass_flows_destroy(struct vmlat_bypass_flows *flows)
 
 void
 vmlat_bypass_flows_read(struct vmlat_bypass_flows *flows,
+                        const struct sset *mirrors,
                         struct vmlat_bypass_dp *dp)
 {
     struct sset types = SSET_INITIALIZER(&types);
@@ -663,7 +680,7 @@ vmlat_bypass_flows_read(struct vmlat_bypass_flows *flows,
         if (strcmp(type, KERNEL_DATAPATH)
             && !dp_enumerate_names(type, &names)) {
             SSET_FOR_EACH (name, &names) {
-                read_datapath(flows, type, name, dp);
+                read_datapath(flows, type, name, mirrors, dp);
             }
         }
         sset_destroy(&names);

@@ -25,6 +25,7 @@
 
 #include "vmlat-bypass-facts.h"
 
+struct sset;
 struct vmlat_bypass_flows;
 
 struct vmlat_bypass_flows *vmlat_bypass_flows_create(void);
@@ -47,6 +48,9 @@ void vmlat_bypass_flows_destroy(struct vmlat_bypass_flows *);
  * Packets that were to be sent count, whether or not a meter or a full queue
  * dropped them in the end.
  *
+ * 'mirrors' has the names of ports that are the output of a mirror: what goes
+ * there and elsewhere does not count as going to several ports.
+ *
  * dp->left_out is an upper bound, of flows beyond VMLAT_BYPASS_MAX_DP_FLOWS
  * (more than the 200,000 flows that OVS has at most, unless it is told
  * otherwise).  Beyond VMLAT_BYPASS_MAX_DP_ROWS, rows do not tell MAC addresses
@@ -54,6 +58,7 @@ void vmlat_bypass_flows_destroy(struct vmlat_bypass_flows *);
 #define VMLAT_BYPASS_MAX_DP_FLOWS 262144
 #define VMLAT_BYPASS_MAX_DP_ROWS 16384
 void vmlat_bypass_flows_read(struct vmlat_bypass_flows *,
+                             const struct sset *mirrors,
                              struct vmlat_bypass_dp *dp);
 
 #endif /* vmlat-bypass-flows.h */

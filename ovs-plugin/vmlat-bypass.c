@@ -29,6 +29,7 @@
 #include "openvswitch/shash.h"
 #include "openvswitch/vlog.h"
 #include "seq.h"
+#include "sset.h"
 #include "timeval.h"
 #include "util.h"
 #include "vmlat-bypass-db.h"
@@ -188,11 +189,20 @@ read_host(void)
 static void
 read_counters(void)
 {
+    struct sset mirrors = SSET_INITIALIZER(&mirrors);
     struct vmlat_bypass_kernel kernel;
     struct vmlat_bypass_dp dp;
     struct window *window;
 
-    vmlat_bypass_flows_read(flows, &dp);
+    ovs_mutex_lock(&mutex);
+    for (size_t i = 0; i < ovs_facts.n_ports; i++) {
+        if (ovs_facts.ports[i].mirror) {
+            sset_add(&mirrors, ovs_facts.ports[i].name);
+        }
+    }
+    ovs_mutex_unlock(&mutex);
+    vmlat_bypass_flows_read(flows, &mirrors, &dp);
+    sset_destroy(&mirrors);
     if (program) {
         vmlat_bypass_program_read(program, &kernel);
     } else {
