@@ -23,7 +23,8 @@
 #include "vmlat-bypass-facts.h"
 
 /* Stores all that is known of ports, bridges and DPDK to '*ovs', which the
- * caller destroys.  Takes about a microsecond per port. */
+ * caller destroys.  Takes a system call for each port with a device of the
+ * kernel's. */
 void vmlat_bypass_db_read(struct vmlat_bypass_ovs *ovs);
 
 #endif /* vmlat-bypass-db.h */

@@ -25,8 +25,7 @@
 #include "ovs-thread.h"
 #include "util.h"
 
-/* A PMD thread publishes its counters once in so many iterations: an idle one
- * takes well below a microsecond. */
+/* A PMD thread publishes its counters once in so many iterations. */
 #define NOTE_INTERVAL 64
 
 atomic_bool vmlat_pmd_load_wanted = false;
