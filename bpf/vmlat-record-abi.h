@@ -138,7 +138,8 @@ enum vmlat_record_guest_in_mark {
  * ICMP and ICMPv6 echoes: 'sport' is the identifier, 'dport' 0, 'seq' the
  * sequence number, 'l4_type' the ICMP type, 'ack' 0.  TCP: 'l4_type' is the
  * byte of flags.  UDP: 'seq' and 'ack' are the first 8 bytes of the payload,
- * as big endian numbers, 0 where it is shorter. */
+ * as big endian numbers; each is 0 if the payload does not have all 4 of its
+ * bytes.  The rest: 0, but SCTP has ports. */
 struct vmlat_record {
     __u64 time_ns;                      /* At the first mark that it passed. */
     __u8 src[16], dst[16];              /* IPv4 is ::ffff:a.b.c.d. */

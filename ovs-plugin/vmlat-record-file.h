@@ -106,7 +106,8 @@ struct vmlat_record_writer;
 void vmlat_record_source_init(struct vmlat_record_source *,
                               enum vmlat_record_role);
 
-/* Starts a file, which appears under 'name' only when it is closed; "-" is
+/* Starts a file, which appears under 'name' only when it is closed, and then
+ * replaces one of that name; what is not a regular file is left alone.  "-" is
  * stdout.  Returns NULL and sets '*errorp', which the caller must free, to one
  * line that names the file. */
 struct vmlat_record_writer *vmlat_record_writer_open(
@@ -124,6 +125,9 @@ void vmlat_record_writer_counter(struct vmlat_record_writer *,
  * caller must free; then there is no file.  Frees the writer. */
 char *vmlat_record_writer_close(struct vmlat_record_writer *,
                                 uint64_t end_ns);
+
+/* Leaves no file and frees the writer. */
+void vmlat_record_writer_cancel(struct vmlat_record_writer *);
 
 /* Reading.  The file is mapped: memory that it takes can be reclaimed. */
 
@@ -150,10 +154,12 @@ struct vmlat_record_file {
     size_t size;
 };
 
-/* Opens and checks a file.  Returns NULL and sets '*errorp', which the caller
- * must free, to one line that names the file and what is wrong: not a file of
- * records, unknown version, a block longer than the file, a string without an
- * end, ...  Of the records nothing is checked but their size: see
+/* Opens and checks a file, which must not be made shorter while it is open.
+ * A block that goes beyond the end of the file means that it was cut off there:
+ * whole records in it are used.  Returns NULL and sets '*errorp', which the
+ * caller must free, to one line that names the file and what is wrong: not a
+ * file of records, unknown version, a block of a wrong length, a string without
+ * an end, ...  Of the records nothing is checked but their size: see
  * vmlat_record_is_sane(). */
 struct vmlat_record_file *vmlat_record_file_open(const char *name,
                                                  char **errorp);
@@ -182,9 +188,11 @@ unsigned int vmlat_record_n_marks(unsigned int kind);
 bool vmlat_record_set_times(struct vmlat_record *, const uint64_t *times,
                             size_t n);
 
-/* Fills all but times, ports, cpu and segments of 'r' from the 'size' bytes at
- * 'l2', which begin with an Ethernet header (up to two VLAN tags are skipped).
- * False if it is not IP, or shorter than its headers; bounded. */
+/* Fills addresses, ports, 'seq', 'ack', 'payload', 'ip_id', 'proto', 'l4_type'
+ * and VMLAT_REC_FRAGMENT of 'r', nothing else, from the 'size' bytes at 'l2',
+ * which begin with an Ethernet header (up to two VLAN tags are skipped).
+ * 'payload' is 0 if the IP header has no length, as that of GSO packets above
+ * 64 KiB.  False if it is not IP, or shorter than its headers; bounded. */
 bool vmlat_record_set_headers(struct vmlat_record *, const void *l2,
                               size_t size);
 
