@@ -32,23 +32,23 @@
  *
  * REPORT_SEGMENT(ID, letter, layer, where, name) */
 #define REPORT_SEGMENTS                                                       \
-    REPORT_SEGMENT(A,  "A",  VM,   SENDER_VM,     "guest stack, out")         \
+    REPORT_SEGMENT(A,  "A",  VM,   SENDER_VM,     "guest stack out")          \
     REPORT_SEGMENT(B1, "B1", VIRT, SENDER_HOST,   "kick to port")             \
     REPORT_SEGMENT(B,  "B",  HOST, SENDER_HOST,   "port to NIC")              \
-    REPORT_SEGMENT(C,  "C",  WIRE, NETWORK,       "wire, request")            \
+    REPORT_SEGMENT(C,  "C",  WIRE, NETWORK,       "wire to receiver")         \
     REPORT_SEGMENT(D,  "D",  HOST, RECEIVER_HOST, "NIC to port")              \
     REPORT_SEGMENT(E,  "E",  VIRT, RECEIVER_HOST, "port to interrupt")        \
     REPORT_SEGMENT(EV, "E+", VIRT, RECEIVER_HOST, "interrupt to vCPU")        \
-    REPORT_SEGMENT(F,  "F",  VM,   RECEIVER_VM,   "guest stack, in")          \
+    REPORT_SEGMENT(F,  "F",  VM,   RECEIVER_VM,   "guest stack in")           \
     REPORT_SEGMENT(G,  "G",  VM,   RECEIVER_VM,   "responder")                \
-    REPORT_SEGMENT(H,  "H",  VM,   RECEIVER_VM,   "guest stack, out")         \
+    REPORT_SEGMENT(H,  "H",  VM,   RECEIVER_VM,   "guest stack out")          \
     REPORT_SEGMENT(I1, "I1", VIRT, RECEIVER_HOST, "kick to port")             \
     REPORT_SEGMENT(I,  "I",  HOST, RECEIVER_HOST, "port to NIC")              \
-    REPORT_SEGMENT(J,  "J",  WIRE, NETWORK,       "wire, reply")              \
+    REPORT_SEGMENT(J,  "J",  WIRE, NETWORK,       "wire to sender")           \
     REPORT_SEGMENT(K,  "K",  HOST, SENDER_HOST,   "NIC to port")              \
     REPORT_SEGMENT(L,  "L",  VIRT, SENDER_HOST,   "port to interrupt")        \
     REPORT_SEGMENT(LV, "L+", VIRT, SENDER_HOST,   "interrupt to vCPU")        \
-    REPORT_SEGMENT(M,  "M",  VM,   SENDER_VM,     "guest stack, in")
+    REPORT_SEGMENT(M,  "M",  VM,   SENDER_VM,     "guest stack in")
 
 enum report_segment_id {
 #define REPORT_SEGMENT(ID, LETTER, LAYER, WHERE, NAME) REPORT_SEG_##ID,
@@ -185,6 +185,10 @@ struct report_segment_class {
 extern const struct report_segment_class report_segment_classes[];
 const char *report_layer_name(enum report_layer);
 const char *report_level_name(enum report_level);
+const char *report_how_name(enum report_how);
+
+/* Frees what '*report' has, not the struct itself. */
+void report_uninit(struct report *);
 
 /* Writes the page, UTF-8, to 'name'.  Returns NULL, or an error that the
  * caller must free. */
