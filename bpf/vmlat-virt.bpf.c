@@ -1,0 +1,1633 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Copyright (c) 2026 The vmlat authors.
+ */
+
+/* Follows packets between a tap and the VM behind it: vhost-net and KVM.
+ *
+ * To a VM.  A packet is known by the address of its skb from tun_net_xmit()
+ * until the vhost worker takes it by tun_recvmsg(), which has the skb as an
+ * argument.  All that the worker takes until vhost_add_used_and_signal_n() is
+ * a batch; what happens in that call happens for the batch: eventfd, irqfd,
+ * the interrupt.  It is one chain of calls in the worker's thread, so that the
+ * thread says which signal and which interrupt are whose.  KVM may leave the
+ * interrupt to its workqueue; then it is the irqfd that says it.  From there
+ * it is the vCPU, known by its address, that the batch waits for.
+ *
+ * From a VM.  A kick is noted with the index of the available ring at that
+ * moment, in the vCPU's thread; the worker's run takes over the kicks before
+ * it.  Vhost takes packets in the order of the ring, so that the index of each
+ * tells which kick, if any, it was there for.
+ *
+ * Several threads and CPUs count for one port: all additions are atomic. */
+
+#include "vmlat-kernel-types.h"
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#include "vmlat-virt-maps.h"
+#include "vmlat-virt-record.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* The kernel's, which BTF does not have. */
+#define IN_GUEST_MODE 1                 /* Of struct kvm_vcpu. */
+#define TUN_MSG_PTR 2                   /* Of struct tun_msg_ctl: a batch. */
+#define WOULD_BLOCK (-11)               /* -EWOULDBLOCK */
+
+/* Counting. */
+
+static __always_inline void
+count(__u64 *counter, __u64 n)
+{
+    __sync_fetch_and_add(counter, n);
+}
+
+#define X2(N) N, N
+#define X4(N) X2(N), X2(N)
+#define X8(N) X4(N), X4(N)
+#define X16(N) X8(N), X8(N)
+#define X32(N) X16(N), X16(N)
+#define X64(N) X32(N), X32(N)
+#define X128(N) X64(N), X64(N)
+#define X256(N) X128(N), X128(N)
+#define X512(N) X256(N), X256(N)
+#define X1024(N) X512(N), X512(N)
+#define X2048(N) X1024(N), X1024(N)
+/* Entry i is the shift that makes i less than 16. */
+static const __u8 shifts[4096] = {
+    X16(0), X16(1), X32(2), X64(3), X128(4), X256(5), X512(6), X1024(7),
+    X2048(8)
+};
+
+static __always_inline struct vmlat_virt_row *
+row_of(__u32 row)
+{
+    return bpf_map_lookup_elem(&rows, &row);
+}
+
+static __noinline int
+hist_extend(struct vmlat_virt_hist *h, __u64 ns)
+{
+    if (h) {
+        __u64 was = h->max;
+
+        /* Another worker of the port may do the same. */
+        for (int i = 0; i < 4 && ns > was; i++) {
+            was = __sync_val_compare_and_swap(&h->max, was, ns);
+        }
+        was = h->not_min;
+        for (int i = 0; i < 4 && ~ns > was; i++) {
+            was = __sync_val_compare_and_swap(&h->not_min, was, ~ns);
+        }
+    }
+    return 0;
+}
+
+/* Adds 'n' samples of 'ns'. */
+static __always_inline void
+hist_add(struct vmlat_virt_hist *h, __u64 ns, __u64 n)
+{
+    __u32 shift = 0;
+    __u64 i = ns, bucket;
+
+    if (ns >= 1ull << 12) {
+        if (likely(ns < 1ull << 21)) {
+            shift = 9;
+        } else if (ns < 1ull << 30) {
+            shift = 18;
+        } else {
+            shift = 24;
+        }
+        i = ns >> shift;
+    }
+    hide(i);
+    shift += shifts[i & 4095];
+    bucket = ((__u64) shift << VMLAT_VIRT_SUB_BITS) + (ns >> shift);
+    hide(bucket);
+    if (unlikely(bucket >= VMLAT_VIRT_BUCKETS
+                 || ns >> VMLAT_VIRT_MAX_BITS)) {
+        bucket = VMLAT_VIRT_BUCKETS - 1;
+    }
+    count(&h->buckets[bucket & (VMLAT_VIRT_BUCKETS - 1)], n);
+    count(&h->total, ns * n);
+    count(&h->packets, n);
+    if (unlikely(ns > h->max || ~ns > h->not_min)) {
+        hist_extend(h, ns);
+    }
+}
+#define HIST_ADD(ROW, ID, NS, N) hist_add(&(ROW)->hists[VMLAT_VS_##ID], NS, N)
+
+static __always_inline void
+depth_add(struct vmlat_virt_depth *d, __u64 depth)
+{
+    __u64 bucket = 0;
+
+    if (depth) {
+        __u64 i = depth < 4096 ? depth : 4095;
+
+        /* Above 3 bits 'shifts' counts them; below it has to be told. */
+        hide(i);
+        bucket = (i >= 8 ? shifts[i & 4095] + 4 : i >= 4 ? 3 : i >= 2 ? 2 : 1);
+        if (unlikely(depth >= 4096)) {
+            bucket = depth < 8192 ? 13 : depth < 16384 ? 14
+                     : depth < 32768 ? 15 : depth < 65536 ? 16 : 17;
+        }
+    }
+    hide(bucket);
+    if (bucket < VMLAT_VIRT_DEPTH_BUCKETS) {
+        count(&d->buckets[bucket], 1);
+    }
+    count(&d->samples, 1);
+    count(&d->total, depth);
+    if (unlikely(depth > d->max)) {
+        __u64 was = d->max;
+
+        for (int i = 0; i < 4 && depth > was; i++) {
+            was = __sync_val_compare_and_swap(&d->max, was, depth);
+        }
+    }
+}
+
+/* Devices. */
+
+static __noinline int
+dev_find_slow(struct net_device *dev, __u32 ifindex)
+{
+    for (int i = 0; i < VMLAT_VIRT_DEV_PROBES; i++) {
+        struct vmlat_virt_dev *e = &devs[VMLAT_VIRT_DEV_HASH(ifindex + i)];
+
+        if (!e->ifindex) {
+            break;
+        }
+        if (e->ifindex == ifindex) {
+            if (e->dev == (__u64) (long) dev) {
+                return VMLAT_VIRT_DEV_HASH(ifindex + i);
+            }
+            if (BPF_CORE_READ(dev, nd_net.net, ns.inum) == e->netns) {
+                e->dev = (__u64) (long) dev;
+                return VMLAT_VIRT_DEV_HASH(ifindex + i);
+            }
+        }
+    }
+    return -1;
+}
+
+/* Returns what the daemon says about 'dev', NULL if nothing. */
+static __always_inline struct vmlat_virt_dev *
+dev_find(struct net_device *dev)
+{
+    __u32 ifindex = dev->ifindex;
+    struct vmlat_virt_dev *e = &devs[VMLAT_VIRT_DEV_HASH(ifindex)];
+    int slot;
+
+    if (likely(!e->ifindex)) {
+        return NULL;
+    }
+    if (likely(e->dev == (__u64) (long) dev && e->ifindex == ifindex)) {
+        hide(e);
+        return e;
+    }
+    slot = dev_find_slow(dev, ifindex);
+    return slot < 0 ? NULL : &devs[slot & (VMLAT_VIRT_DEVS - 1)];
+}
+
+/* Workers. */
+
+#define NONE 0xffffffffu
+
+static __always_inline __u32
+tid_hash(__u32 tid)
+{
+    return tid * 0x9e3779b1u >> 16;
+}
+
+/* Returns the number of the worker that the present thread is, NONE if it is
+ * none. */
+static __always_inline __u32
+worker_find(void)
+{
+    __u32 tid = bpf_get_current_pid_tgid();
+    __u32 hash = tid_hash(tid);
+
+    for (__u32 i = 0; i < WORKER_PROBES; i++) {
+        if (*at(worker_tids, N_WORKERS, hash + i) == tid) {
+            return tid ? (hash + i) & (N_WORKERS - 1) : NONE;
+        }
+    }
+    return NONE;
+}
+
+/* The same, but makes it one if there is room. */
+static __noinline __u32
+worker_make(void)
+{
+    __u32 tid = bpf_get_current_pid_tgid();
+    __u32 hash = tid_hash(tid);
+    __u32 number = worker_find();
+
+    if (number != NONE || !tid) {
+        return number;
+    }
+    for (__u32 i = 0; i < WORKER_PROBES; i++) {
+        __u32 *slot = at(worker_tids, N_WORKERS, hash + i);
+
+        if (!__sync_val_compare_and_swap(slot, 0, tid)) {
+            struct worker *w = at(workers, N_WORKERS, hash + i);
+
+            __builtin_memset(w, 0, sizeof *w);
+            return (hash + i) & (N_WORKERS - 1);
+        }
+    }
+    count(&stats.workers_left_out, 1);
+    return NONE;
+}
+
+#define WORKER(NUMBER) at(workers, N_WORKERS, NUMBER)
+#define BATCH(NUMBER) at(batches, N_WORKERS * N_BATCHES, NUMBER)
+#define PKT(NUMBER) at(pkts, N_PKTS, NUMBER)
+
+static __always_inline __u32
+batch_number(__u32 worker, __u32 batch)
+{
+    return worker * N_BATCHES + (batch & (N_BATCHES - 1));
+}
+
+/* Returns a batch of the worker that is free and is not the one it fills, NONE
+ * if all wait. */
+static __noinline __u32
+worker_free_batch(__u32 worker)
+{
+    __u32 batch = WORKER(worker)->batch;
+
+    for (__u32 i = 1; i < N_BATCHES; i++) {
+        if (!BATCH(batch_number(worker, batch + i))->state) {
+            return (batch + i) & (N_BATCHES - 1);
+        }
+    }
+    return NONE;
+}
+
+/* Packets to a VM. */
+
+/* Skbs are 256 bytes or more apart. */
+static __always_inline __u32
+set_of(__u64 id)
+{
+    return ((__u32) (id >> 7) * 0x9e3779b1u >> 16) * N_WAYS;
+}
+
+/* Returns the number of the packet, NONE if it is not known. */
+static __always_inline __u32
+pkt_find(__u64 id)
+{
+    __u32 set = set_of(id);
+
+    if (*at(ids, N_PKTS, set) == id) {
+        return set & (N_PKTS - 1);
+    }
+    for (__u32 i = 1; i < N_WAYS; i++) {
+        if (unlikely(*at(ids, N_PKTS, set + i) == id)) {
+            return (set + i) & (N_PKTS - 1);
+        }
+    }
+    return NONE;
+}
+
+static __always_inline void
+pkt_free(__u32 number)
+{
+    *(volatile __u64 *) at(ids, N_PKTS, number) = 0;
+}
+
+/* A packet is at its end without having been taken. */
+static __noinline int
+pkt_end(__u32 number, __u32 fate)
+{
+    struct vmlat_virt_row *row = row_of(PKT(number)->row);
+
+    if (row && fate < VMLAT_VIRT_N_FATES) {
+        count(&row->fates[fate], 1);
+        count(&row->left, 1);
+    }
+    pkt_free(number);
+    return 0;
+}
+
+/* Takes a place for packet 'id'.  Returns its number, or NONE if there is no
+ * room. */
+static __always_inline __u32
+pkt_take(__u64 id)
+{
+    __u32 set = set_of(id), number = NONE;
+
+    for (__u32 i = 0; i < N_WAYS; i++) {
+        __u64 there = *at(ids, N_PKTS, set + i);
+
+        if (unlikely(there == id)) {
+            pkt_end(set + i, VMLAT_VF_LOST);
+            there = 0;
+        }
+        if (!there && number == NONE
+            && likely(!__sync_val_compare_and_swap(
+                          at(ids, N_PKTS, set + i), 0, id))) {
+            number = (set + i) & (N_PKTS - 1);
+        }
+    }
+    return number;
+}
+
+/* Batches. */
+
+/* Writes the record of packet 'number' of 'batch'. */
+__noinline int
+pkt_record(__u32 number, __u32 batch, __u32 flags)
+{
+    const struct batch *b = BATCH(batch);
+    const struct pkt *p = PKT(number);
+    struct vmlat_record *r = &at(recs, N_RECS, number)->record;
+    __u64 times[VMLAT_RECORD_MARKS] = { 0 };
+
+    times[VMLAT_MARK_VM_RX_TX] = p->tx_ns;
+    times[VMLAT_MARK_VM_RX_TAKEN] = p->taken_ns;
+    times[VMLAT_MARK_VM_RX_SIGNAL] = b->signal_ns;
+    times[VMLAT_MARK_VM_RX_IRQFD] = b->irqfd_ns;
+    times[VMLAT_MARK_VM_RX_INJECT] = b->inject_ns;
+    times[VMLAT_MARK_VM_RX_VCPU] = b->entry_ns;
+    r->flags |= flags;
+    record_end(r, times);
+    return 0;
+}
+
+/* Writes the records of the packets of a batch and frees these. */
+__noinline int
+batch_record(__u32 number, __u32 flags)
+{
+    struct batch *b = BATCH(number);
+    __u32 at_pkt = b->head, n = b->n;
+
+    for (__u32 i = 0; i < BATCH_MAX && i < n; i++) {
+        struct pkt *p = PKT(at_pkt);
+        __u32 next = p->next;
+
+        if ((p->flags & (PKT_RECORD | PKT_FAILED)) == PKT_RECORD) {
+            pkt_record(at_pkt, number, flags);
+        }
+        pkt_free(at_pkt);
+        at_pkt = next;
+    }
+    return 0;
+}
+
+static __always_inline __u32
+record_flags(const struct batch *b)
+{
+    return ((b->shared ? VMLAT_REC_SHARED : 0)
+            | (b->merged ? VMLAT_REC_MERGED : 0));
+}
+
+/* The vCPU has entered the guest, and the worker is done with the batch. */
+__noinline int
+batch_complete(__u32 number)
+{
+    struct batch *b = BATCH(number);
+    struct worker *w = WORKER(number / N_BATCHES);
+    struct vmlat_virt_row *row = row_of(b->row);
+
+    if (row && b->n_whole) {
+        __u64 ns = b->entry_ns - b->inject_ns;
+        __u32 vcpu = b->vcpu, n = b->n_whole;
+
+        HIST_ADD(row, INJECT_VCPU, ns, n);
+        if (b->woken_ns > b->inject_ns) {
+            vcpu = VMLAT_VV_SLEPT;
+            HIST_ADD(row, INJECT_WOKEN, b->woken_ns - b->inject_ns, n);
+        } else if (vcpu == VMLAT_VV_PREEMPTED) {
+            HIST_ADD(row, PREEMPTED_VCPU, ns, n);
+        }
+        if (vcpu < VMLAT_VIRT_N_VCPUS) {
+            count(&row->vcpu[vcpu], n);
+        }
+        if (b->record) {
+            batch_record(number, record_flags(b));
+        }
+    }
+    b->n = 0;
+    __sync_fetch_and_add(&w->waiting, -1);
+    *(volatile __u32 *) &b->state = 0;
+    return 0;
+}
+
+/* Nobody will see the vCPU enter. */
+__noinline int
+batch_gone(__u32 number)
+{
+    struct batch *b = BATCH(number);
+    struct vmlat_virt_row *row = row_of(b->row);
+
+    if (row) {
+        count(&row->vcpu[VMLAT_VV_GONE], b->n_whole);
+    }
+    b->entry_ns = 0;
+    if (b->record) {
+        batch_record(number, record_flags(b));
+    }
+    b->n = 0;
+    b->state = 0;
+    return 0;
+}
+
+/* Adds packet 'number' of 'batch' to the histograms: those of the whole way,
+ * or that of the way to the used ring. */
+__noinline int
+pkt_count(__u32 number, __u32 batch, __u32 whole)
+{
+    const struct batch *b = BATCH(batch);
+    const struct pkt *p = PKT(number);
+    struct vmlat_virt_row *row = row_of(b->row);
+
+    if (!row) {
+        return 0;
+    }
+    if (whole) {
+        HIST_ADD(row, TO_VM, b->inject_ns - p->tx_ns, 1);
+        HIST_ADD(row, TX_TAKEN, p->taken_ns - p->tx_ns, 1);
+        HIST_ADD(row, TAKEN_SIGNAL, b->signal_ns - p->taken_ns, 1);
+    } else {
+        HIST_ADD(row, TX_USED, b->signal_ns - p->tx_ns, 1);
+    }
+    return 0;
+}
+
+/* Counts the packets of a batch, which have 'fate'.  Returns their number,
+ * without those that could not be copied. */
+__noinline int
+batch_count(__u32 number, __u32 fate)
+{
+    struct batch *b = BATCH(number);
+    struct vmlat_virt_row *row = row_of(b->row);
+    bool whole = fate == VMLAT_VF_OWN || fate == VMLAT_VF_SHARED;
+    bool used = fate == VMLAT_VF_NO_SIGNAL || fate == VMLAT_VF_USER;
+    __u32 at_pkt = b->head, n = b->n;
+
+    if (!row) {
+        return 0;
+    }
+    for (__u32 i = 0; i < BATCH_MAX && i < n; i++) {
+        struct pkt *p = PKT(at_pkt);
+
+        if (!(p->flags & PKT_FAILED) && (whole || used)) {
+            pkt_count(at_pkt, number, whole);
+        }
+        at_pkt = p->next;
+    }
+    if (unlikely(b->failed)) {
+        count(&row->fates[VMLAT_VF_COPY_FAILED], b->failed);
+        n -= b->failed;
+    }
+    if (!n) {
+        return 0;
+    }
+    if (whole) {
+        HIST_ADD(row, SIGNAL_IRQFD, b->irqfd_ns - b->signal_ns, n);
+        HIST_ADD(row, IRQFD_INJECT, b->inject_ns - b->irqfd_ns, n);
+        count(&row->signals, 1);
+        if (b->merged) {
+            count(&row->merged, n);
+        }
+    }
+    if (fate < VMLAT_VIRT_N_FATES) {
+        count(&row->fates[fate], n);
+    }
+    return n;
+}
+
+/* Frees the packets of a batch. */
+__noinline int
+batch_free(__u32 number)
+{
+    struct batch *b = BATCH(number);
+    __u32 at_pkt = b->head, n = b->n;
+
+    for (__u32 i = 0; i < BATCH_MAX && i < n; i++) {
+        __u32 next = PKT(at_pkt)->next;
+
+        pkt_free(at_pkt);
+        at_pkt = next;
+    }
+    b->n = 0;
+    return 0;
+}
+
+/* Ends batch 'number', whose packets have 'fate'; 'w->chain' says how far it
+ * came. */
+__noinline int
+batch_finish(__u32 worker, __u32 number, __u32 fate)
+{
+    struct worker *w = WORKER(worker);
+    struct batch *b = BATCH(number);
+    bool whole = fate == VMLAT_VF_OWN || fate == VMLAT_VF_SHARED;
+    bool waits = w->chain & CHAIN_WAITS;
+    struct vmlat_virt_row *row;
+    __u32 flags, n;
+
+    b->shared = fate == VMLAT_VF_SHARED;
+    b->merged = whole && WORKER(number / N_BATCHES)->waiting > waits;
+    b->vcpu = w->vcpu;
+    n = batch_count(number, fate);
+    if (!b->record || !(whole || fate == VMLAT_VF_NO_SIGNAL
+                        || fate == VMLAT_VF_USER)) {
+        batch_free(number);
+        b->record = 0;
+    } else if (!whole || !waits) {
+        flags = record_flags(b);
+        if (!whole) {
+            b->irqfd_ns = b->inject_ns = 0;
+            flags |= fate == VMLAT_VF_NO_SIGNAL ? VMLAT_REC_NO_SIGNAL : 0;
+        } else if (w->vcpu == VMLAT_VV_POSTED) {
+            flags |= VMLAT_REC_RUNNING;
+        }
+        b->entry_ns = 0;
+        batch_record(number, flags);
+        b->record = 0;
+    }
+    b->n_whole = whole ? n : 0;
+    b->n = b->record ? b->n : 0;
+    if (waits) {
+        if (__sync_fetch_and_or(&b->state, BATCH_FINISHED) & BATCH_ENTERED) {
+            batch_complete(number);
+        }
+        return 0;
+    }
+    row = row_of(b->row);
+    if (whole && row && w->vcpu < VMLAT_VIRT_N_VCPUS) {
+        count(&row->vcpu[w->vcpu], n);
+    }
+    b->state = 0;
+    return 0;
+}
+
+/* The worker did not put what it has taken in the used ring. */
+static __noinline int
+batch_abandon(__u32 worker)
+{
+    struct worker *w = WORKER(worker);
+    __u32 number = batch_number(worker, w->batch);
+
+    w->chain = 0;
+    w->others = 0;
+    if (!BATCH(number)->state && BATCH(number)->n) {
+        batch_finish(worker, number, VMLAT_VF_UNFINISHED);
+    }
+    return 0;
+}
+
+/* To a VM: the tap. */
+
+SEC("fentry/tun_net_xmit")
+int
+vmlat_vm_xmit(__u64 *ctx)
+{
+    struct net_device *dev = (void *) (long) ctx[1];
+    struct vmlat_virt_dev *e = dev_find(dev);
+    __u32 active = config.active, number;
+    struct vmlat_virt_row *row;
+    __u64 entered, left, id;
+    struct pkt *p;
+
+    if (!e || unlikely(!(active & VMLAT_VIRT_FOLLOW))) {
+        return 0;
+    }
+    row = row_of(e->row);
+    if (!row) {
+        return 0;
+    }
+    left = *(volatile __u64 *) &row->left;
+    entered = __sync_fetch_and_add(&row->entered, 1);
+    id = id_of((void *) (long) ctx[0]);
+    number = pkt_take(id);
+    if (unlikely(number == NONE)) {
+        count(&row->fates[VMLAT_VF_TABLE_FULL], 1);
+        count(&row->left, 1);
+        return 0;
+    }
+    p = PKT(number);
+    p->row = e->row;
+    p->flags = 0;
+    depth_add(&row->tap_ring, entered - left);
+    p->tx_ns = bpf_ktime_get_ns();
+    if (unlikely(active & VMLAT_VIRT_RECORD)) {
+        struct vmlat_record *r = &at(recs, N_RECS, number)->record;
+
+        record_begin(id, number, false);
+        r->kind = VMLAT_REC_VM_RX;
+        r->out = e->port;
+        r->tap_ring = entered - left < 65535 ? entered - left : 65535;
+        p->flags = PKT_RECORD;
+    }
+    return 0;
+}
+
+/* The worker begins to look for packets to the VM. */
+SEC("fentry/handle_rx")
+int
+vmlat_vm_rx(__u64 *ctx)
+{
+    struct vhost_net *net = (void *) (long) ctx[0];
+    __u32 number = worker_make();
+    struct worker *w;
+
+    if (number == NONE) {
+        return 0;
+    }
+    w = WORKER(number);
+    batch_abandon(number);
+    w->rx_vq = id_of(&net->vqs[0].vq);
+    w->avail = net->vqs[0].vq.iotlb ? 0
+               : (__u64) (long) net->vqs[0].vq.avail;
+    w->last_used = net->vqs[0].vq.last_used_idx;
+    return 0;
+}
+
+/* Reads how many buffers the guest has made available in ring 'avail', an
+ * address in the VM's process, which the present thread belongs to.  False if
+ * it cannot be read. */
+static __always_inline bool
+read_avail(__u64 avail, __u16 *index)
+{
+    /* struct vring_avail, of the virtio standard: flags, then the index. */
+    return avail && !bpf_probe_read_user(index, sizeof *index,
+                                         (void *) (long) (avail + 2));
+}
+
+SEC("fentry/tun_recvmsg")
+int
+vmlat_vm_taken(__u64 *ctx)
+{
+    struct msghdr *m = (void *) (long) ctx[1];
+    __u32 number, worker, batch, i;
+    struct vmlat_virt_row *row;
+    struct worker *w;
+    struct batch *b;
+    struct pkt *p;
+    __u64 skb;
+
+    skb = (__u64) (long) m->msg_control;
+    if (unlikely(!skb)) {
+        return 0;
+    }
+    number = pkt_find(id_of_number(skb));
+    worker = worker_find();
+    if (unlikely(number == NONE)) {
+        if (worker != NONE) {
+            w = WORKER(worker);
+            w->others++;
+            w->last_known = 0;
+            row = w->row_known ? row_of(w->row) : NULL;
+            if (row) {
+                count(&row->unknown, 1);
+            }
+        }
+        return 0;
+    }
+    p = PKT(number);
+    if (unlikely(worker == NONE)) {
+        worker = worker_make();
+        if (worker == NONE) {
+            pkt_end(number, VMLAT_VF_NO_WORKER);
+            return 0;
+        }
+    }
+    w = WORKER(worker);
+    batch = batch_number(worker, w->batch);
+    b = BATCH(batch);
+    row = row_of(p->row);
+    if (!row) {
+        return 0;
+    }
+    if (unlikely(b->state)) {
+        /* Waits since the time of a worker that had this place before. */
+        i = worker_free_batch(worker);
+        if (i == NONE) {
+            pkt_end(number, VMLAT_VF_NO_WORKER);
+            return 0;
+        }
+        w->batch = i;
+        batch = batch_number(worker, i);
+        b = BATCH(batch);
+    }
+    if (unlikely(b->n >= BATCH_MAX)) {
+        pkt_end(number, VMLAT_VF_UNFINISHED);
+        return 0;
+    }
+    p->taken_ns = bpf_ktime_get_ns();
+    *(volatile __u64 *) at(ids, N_PKTS, number) = PKT_TAKEN;
+    count(&row->left, 1);
+    w->last_known = 1;
+    i = b->n++;
+    if (!i) {
+        b->head = number;
+        b->row = p->row;
+        b->record = 0;
+        b->failed = 0;
+        w->row = p->row;
+        w->row_known = 1;
+    } else {
+        PKT(b->tail)->next = number;
+    }
+    b->tail = number;
+    if (!i || unlikely(p->flags & PKT_RECORD)) {
+        __u16 avail;
+
+        if (read_avail(w->avail, &avail)) {
+            __u16 depth = avail - w->last_used;
+
+            depth_add(&row->vring, depth);
+            if (p->flags & PKT_RECORD) {
+                at(recs, N_RECS, number)->record.vring = depth;
+            }
+        }
+        b->record |= p->flags & PKT_RECORD;
+    }
+    return 0;
+}
+
+/* The chain of calls. */
+
+SEC("fentry/vhost_add_used_and_signal_n")
+int
+vmlat_vm_used(__u64 *ctx)
+{
+    struct vhost_virtqueue *vq = (void *) (long) ctx[1];
+    __u32 worker = worker_find();
+    struct worker *w;
+
+    if (worker == NONE) {
+        return 0;
+    }
+    w = WORKER(worker);
+    if (w->rx_vq != id_of(vq)) {
+        return 0;
+    }
+    w->current = batch_number(worker, w->batch);
+    BATCH(w->current)->signal_ns = bpf_ktime_get_ns();
+    w->call_ctx = (__u64) (long) vq->call_ctx.ctx;
+    w->chain = CHAIN_USED;
+    return 0;
+}
+
+SEC("fentry/eventfd_signal")
+int
+vmlat_vm_signal(__u64 *ctx)
+{
+    __u32 worker = worker_find();
+    struct worker *w;
+
+    if (likely(worker == NONE)) {
+        return 0;
+    }
+    w = WORKER(worker);
+    if (w->chain == CHAIN_USED && w->call_ctx == ctx[0]) {
+        w->chain = CHAIN_USED | CHAIN_SIGNAL;
+    }
+    return 0;
+}
+
+SEC("fentry/irqfd_wakeup")
+int
+vmlat_vm_irqfd(__u64 *ctx)
+{
+    struct kvm_kernel_irqfd *irqfd = NULL;
+    __u32 worker = worker_find();
+    struct worker *w;
+
+    if (likely(worker == NONE)) {
+        return 0;
+    }
+    w = WORKER(worker);
+    if (w->chain == (CHAIN_USED | CHAIN_SIGNAL)) {
+        BATCH(w->current)->irqfd_ns = bpf_ktime_get_ns();
+        w->irqfd = id_of((void *) (long) ctx[0])
+                   - bpf_core_field_offset(irqfd->wait);
+        w->vcpu = VMLAT_VV_UNKNOWN;
+        w->chain |= CHAIN_IRQFD;
+    }
+    return 0;
+}
+
+/* Returns the number of the vCPU 'id', NONE if it is not known. */
+static __always_inline __u32
+vcpu_find(__u64 id)
+{
+    __u32 hash = (__u32) (id >> 6) * 0x9e3779b1u >> 16;
+
+    for (__u32 i = 0; i < VCPU_PROBES; i++) {
+        if (at(vcpus, N_VCPUS, hash + i)->id == id) {
+            return (hash + i) & (N_VCPUS - 1);
+        }
+    }
+    return NONE;
+}
+
+/* The same, but makes it known if there is room. */
+static __noinline __u32
+vcpu_make(__u64 id)
+{
+    __u32 hash = (__u32) (id >> 6) * 0x9e3779b1u >> 16;
+    __u32 slot = vcpu_find(id);
+
+    for (__u32 i = 0; slot == NONE && i < VCPU_PROBES; i++) {
+        struct vcpu *v = at(vcpus, N_VCPUS, hash + i);
+        __u64 was = *(volatile __u64 *) &v->id;
+
+        /* One that nothing waits for may be of a VM that is gone. */
+        if (!v->waiting
+            && __sync_val_compare_and_swap(&v->id, was, id) == was) {
+            v->woken_ns = 0;
+            slot = (hash + i) & (N_VCPUS - 1);
+        }
+    }
+    return slot;
+}
+
+/* Makes batch 'number' wait for vCPU 'id'.  Returns false if there is no
+ * room. */
+static __noinline bool
+wait_for_vcpu(__u32 number, __u64 id)
+{
+    __u32 slot = vcpu_make(id);
+    struct batch *b = BATCH(number);
+    struct vcpu *v;
+
+    if (slot == NONE) {
+        return false;
+    }
+    v = at(vcpus, N_VCPUS, slot);
+    __sync_fetch_and_add(&v->waiting, 1);
+    __sync_fetch_and_add(&WORKER(number / N_BATCHES)->waiting, 1);
+    b->slot = slot;
+    b->state = BATCH_BUSY;
+    for (__u32 i = 0; i < VCPU_BATCHES; i++) {
+        if (!__sync_val_compare_and_swap(&v->batches[i], 0,
+                                         (__u64) number + 1)) {
+            return true;
+        }
+    }
+    b->state = 0;
+    __sync_fetch_and_add(&v->waiting, -1);
+    __sync_fetch_and_add(&WORKER(number / N_BATCHES)->waiting, -1);
+    return false;
+}
+
+SEC("fentry/__apic_accept_irq")
+int
+vmlat_vm_accept(__u64 *ctx)
+{
+    struct kvm_lapic *apic = (void *) (long) ctx[0];
+    __u32 worker = worker_find();
+    struct kvm_vcpu *vcpu;
+    struct worker *w;
+    struct batch *b;
+
+    if (likely(worker == NONE)) {
+        return 0;
+    }
+    w = WORKER(worker);
+    if ((w->chain & (CHAIN_IRQFD | CHAIN_INJECTED)) != CHAIN_IRQFD) {
+        return 0;
+    }
+    w->chain |= CHAIN_INJECTED;
+    b = BATCH(w->current);
+    b->inject_ns = bpf_ktime_get_ns();
+    b->entry_ns = b->woken_ns = 0;
+    if (!vmlat_has_entry) {
+        return 0;
+    }
+    vcpu = apic->vcpu;
+    w->vcpu = VMLAT_VV_HOST;
+    if (vcpu->mode == IN_GUEST_MODE) {
+        w->vcpu = VMLAT_VV_KICKED;
+        if (apic->apicv_active) {
+            w->vcpu = VMLAT_VV_POSTED;
+            return 0;
+        }
+    } else if (vcpu->preempted) {
+        w->vcpu = VMLAT_VV_PREEMPTED;
+    }
+
+    /* Before KVM wakes the vCPU: its entry could come first. */
+    if (!(w->chain & CHAIN_DEFERRED)) {
+        w->next_batch = worker_free_batch(worker);
+        if (w->next_batch == NONE) {
+            w->vcpu = VMLAT_VV_LEFT_OUT;
+            return 0;
+        }
+    }
+    if (wait_for_vcpu(w->current, id_of(vcpu))) {
+        w->chain |= CHAIN_WAITS;
+    } else {
+        w->vcpu = VMLAT_VV_LEFT_OUT;
+    }
+    return 0;
+}
+
+SEC("fexit/kvm_arch_set_irq_inatomic")
+int
+vmlat_vm_inject(__u64 *ctx)
+{
+    __u32 worker = worker_find();
+    int result = ctx[5];
+    struct worker *w;
+
+    if (likely(worker == NONE)) {
+        return 0;
+    }
+    w = WORKER(worker);
+    if ((w->chain & (CHAIN_IRQFD | CHAIN_INJECTED)) == CHAIN_IRQFD) {
+        if (result == WOULD_BLOCK) {
+            w->chain |= CHAIN_DEFERRED;
+        } else if (result > 0) {
+            BATCH(w->current)->inject_ns = bpf_ktime_get_ns();
+            w->chain |= CHAIN_INJECTED;
+        }
+    }
+    return 0;
+}
+
+static __always_inline __u32
+deferred_hash(__u64 irqfd)
+{
+    return (__u32) (irqfd >> 5) * 0x9e3779b1u >> 16;
+}
+
+/* Leaves batch 'number' to KVM's workqueue. */
+static __noinline bool
+defer(__u32 worker, __u32 number)
+{
+    struct worker *w = WORKER(worker);
+    __u32 next = worker_free_batch(worker);
+    __u32 hash = deferred_hash(w->irqfd);
+
+    if (next == NONE) {
+        return false;
+    }
+    for (__u32 i = 0; i < DEFERRED_PROBES; i++) {
+        struct deferred *d = at(deferreds, N_DEFERRED, hash + i);
+
+        if (!__sync_val_compare_and_swap(&d->batch, 0, number + 1)) {
+            BATCH(number)->state = BATCH_BUSY;
+            BATCH(number)->shared = w->others + BATCH(number)->n > 1;
+            w->batch = next;
+            *(volatile __u64 *) &d->irqfd = w->irqfd;
+            return true;
+        }
+    }
+    return false;
+}
+
+SEC("fexit/vhost_add_used_and_signal_n")
+int
+vmlat_vm_done(__u64 *ctx)
+{
+    struct vhost_virtqueue *vq = (void *) (long) ctx[1];
+    __u32 worker = worker_find(), number, fate;
+    struct worker *w;
+    struct batch *b;
+
+    if (worker == NONE) {
+        return 0;
+    }
+    w = WORKER(worker);
+    if (!(w->chain & CHAIN_USED)) {
+        return 0;
+    }
+    w->last_used = vq->last_used_idx;
+    number = w->current;
+    b = BATCH(number);
+    if (!b->n) {
+        if (w->chain & CHAIN_SIGNAL && w->row_known) {
+            struct vmlat_virt_row *row = row_of(w->row);
+
+            if (row) {
+                count(&row->empty_signals, 1);
+            }
+        }
+        if (w->chain & CHAIN_WAITS) {
+            batch_finish(worker, number, VMLAT_VF_REFUSED);
+            w->batch = w->next_batch & (N_BATCHES - 1);
+        }
+    } else if (!(w->chain & CHAIN_INJECTED) && w->chain & CHAIN_DEFERRED) {
+        if (!defer(worker, number)) {
+            batch_finish(worker, number, VMLAT_VF_DEFERRED_FULL);
+        }
+    } else {
+        fate = (w->chain & CHAIN_INJECTED
+                ? (w->others + b->n > 1 ? VMLAT_VF_SHARED : VMLAT_VF_OWN)
+                : w->chain & CHAIN_IRQFD ? VMLAT_VF_REFUSED
+                : w->chain & CHAIN_SIGNAL ? VMLAT_VF_USER
+                : VMLAT_VF_NO_SIGNAL);
+        if (w->chain & CHAIN_WAITS) {
+            w->batch = w->next_batch & (N_BATCHES - 1);
+        }
+        batch_finish(worker, number, fate);
+    }
+    w->chain = 0;
+    w->others = 0;
+    return 0;
+}
+
+/* KVM's workqueue. */
+
+/* Takes a batch that waits for 'irqfd'.  Returns its number, NONE if there is
+ * none. */
+static __noinline __u32
+deferred_take(__u64 irqfd)
+{
+    __u32 hash = deferred_hash(irqfd);
+
+    for (__u32 i = 0; irqfd && i < DEFERRED_PROBES; i++) {
+        struct deferred *d = at(deferreds, N_DEFERRED, hash + i);
+
+        if (d->irqfd == irqfd && d->batch
+            && __sync_val_compare_and_swap(&d->irqfd, irqfd, 0) == irqfd) {
+            __u32 batch = d->batch;
+
+            *(volatile __u32 *) &d->batch = 0;
+            return batch - 1;
+        }
+    }
+    return NONE;
+}
+
+SEC("fentry/irqfd_inject")
+int
+vmlat_vm_work(__u64 *ctx)
+{
+    struct kvm_kernel_irqfd *irqfd = NULL;
+    __u64 id = id_of((void *) (long) ctx[0])
+               - bpf_core_field_offset(irqfd->inject);
+    __u32 number = deferred_take(id), worker;
+    struct worker *w;
+
+    if (number == NONE) {
+        return 0;
+    }
+    worker = worker_make();
+    if (worker == NONE) {
+        batch_count(number, VMLAT_VF_NO_WORKER);
+        batch_free(number);
+        BATCH(number)->state = 0;
+        return 0;
+    }
+    w = WORKER(worker);
+    w->irqfd = id;
+    w->current = number;
+    w->vcpu = VMLAT_VV_UNKNOWN;
+    w->chain = CHAIN_IRQFD | CHAIN_DEFERRED;
+    return 0;
+}
+
+SEC("fexit/irqfd_inject")
+int
+vmlat_vm_worked(__u64 *ctx)
+{
+    __u32 worker = worker_find(), number;
+    struct vmlat_virt_row *row;
+    __u64 inject_ns;
+    struct worker *w;
+
+    if (worker == NONE) {
+        return 0;
+    }
+    w = WORKER(worker);
+    if (!(w->chain & CHAIN_DEFERRED)) {
+        return 0;
+    }
+    number = w->current;
+    inject_ns = BATCH(number)->inject_ns;
+    for (int i = 0; i < N_BATCHES && number != NONE; i++) {
+        struct batch *b = BATCH(number);
+
+        row = row_of(b->row);
+        if (row && w->chain & CHAIN_INJECTED) {
+            count(&row->deferred, 1);
+        }
+        b->inject_ns = inject_ns;
+        batch_finish(worker, number,
+                     !(w->chain & CHAIN_INJECTED) ? VMLAT_VF_REFUSED
+                     : b->shared ? VMLAT_VF_SHARED : VMLAT_VF_OWN);
+
+        /* More that this interrupt is for. */
+        w->chain &= ~CHAIN_WAITS;
+        w->vcpu = VMLAT_VV_LEFT_OUT;
+        number = deferred_take(w->irqfd);
+    }
+    w->irqfd = 0;
+    w->chain = 0;
+    return 0;
+}
+
+/* Beyond: the vCPU. */
+
+SEC("tp_btf/kvm_entry")
+int
+vmlat_vm_entry(__u64 *ctx)
+{
+    __u32 slot = vcpu_find(id_of((void *) (long) ctx[0]));
+    struct vcpu *v;
+    __u64 now;
+
+    if (slot == NONE) {
+        return 0;
+    }
+    v = at(vcpus, N_VCPUS, slot);
+    if (likely(!v->waiting)) {
+        return 0;
+    }
+    now = bpf_ktime_get_ns();
+    for (__u32 i = 0; i < VCPU_BATCHES; i++) {
+        __u64 number = v->batches[i];
+
+        if (number && __sync_val_compare_and_swap(&v->batches[i], number, 0)
+                      == number) {
+            struct batch *b = BATCH(number - 1);
+
+            b->woken_ns = v->woken_ns;
+            b->entry_ns = now;
+            __sync_fetch_and_add(&v->waiting, -1);
+            if (__sync_fetch_and_or(&b->state, BATCH_ENTERED)
+                & BATCH_FINISHED) {
+                batch_complete(number - 1);
+            }
+        }
+    }
+    v->woken_ns = 0;
+    return 0;
+}
+
+SEC("fexit/kvm_vcpu_block")
+int
+vmlat_vm_woken(__u64 *ctx)
+{
+    __u32 slot = vcpu_find(id_of((void *) (long) ctx[0]));
+
+    if (slot != NONE) {
+        struct vcpu *v = at(vcpus, N_VCPUS, slot);
+
+        if (v->waiting) {
+            v->woken_ns = bpf_ktime_get_ns();
+        }
+    }
+    return 0;
+}
+
+/* From a VM. */
+
+static __always_inline __u32
+queue_hash(__u64 id)
+{
+    return (__u32) (id >> 6) * 0x9e3779b1u >> 16;
+}
+
+/* Returns the number of the transmit queue whose vhost_poll is 'id', NONE if
+ * there is no room for one more. */
+static __noinline __u32
+queue_make(__u64 id)
+{
+    __u32 hash = queue_hash(id);
+
+    for (__u32 i = 0; i < QUEUE_PROBES; i++) {
+        if (at(queues, N_QUEUES, hash + i)->id == id) {
+            return (hash + i) & (N_QUEUES - 1);
+        }
+    }
+    for (__u32 i = 0; i < QUEUE_PROBES; i++) {
+        struct queue *q = at(queues, N_QUEUES, hash + i);
+
+        if (!__sync_val_compare_and_swap(&q->id, 0, id)) {
+            return (hash + i) & (N_QUEUES - 1);
+        }
+    }
+    count(&stats.queues_left_out, 1);
+    return NONE;
+}
+
+/* The guest kicks a queue, or something else that vhost polls for has come.
+ * Of one queue this runs with the eventfd's lock held. */
+SEC("fentry/vhost_poll_wakeup")
+int
+vmlat_vm_kick(__u64 *ctx)
+{
+    __u64 id = id_of((void *) (long) ctx[0]), now;
+    struct vhost_poll *poll;
+    struct vhost_virtqueue *vq;
+    struct vmlat_virt_row *row;
+    __u32 number, coalesced;
+    struct queue *q;
+    struct kick *k;
+    __u64 fn;
+
+    id -= bpf_core_field_offset(struct vhost_poll, wait);
+    poll = (void *) (long) number_of(id);
+    fn = (__u64) (long) BPF_CORE_READ(poll, work.fn);
+    if (!fn || fn != vmlat_handle_tx_kick
+        || !(config.active & VMLAT_VIRT_FOLLOW)) {
+        return 0;
+    }
+    number = queue_make(id);
+    if (number == NONE) {
+        return 0;
+    }
+    q = at(queues, N_QUEUES, number);
+    now = bpf_ktime_get_ns();
+    vq = (void *) (long) (number_of(id)
+                          - bpf_core_field_offset(struct vhost_virtqueue,
+                                                  poll));
+    coalesced = q->head != q->runs;
+    k = &q->kicks[q->head & (N_KICKS - 1)];
+    k->ns = now;
+    k->n = 0;
+    k->seen = 0;
+    k->unknown = (BPF_CORE_READ(vq, iotlb)
+                  || !read_avail((__u64) (long) BPF_CORE_READ(vq, avail),
+                                 &k->avail));
+    __sync_fetch_and_add(&q->head, 1);
+
+    row = q->row_known ? row_of(q->row) : NULL;
+    if (row) {
+        count(&row->guest_kicks, 1);
+        if (coalesced) {
+            count(&row->coalesced_kicks, 1);
+        }
+    } else {
+        __sync_fetch_and_add(&q->early_kicks, 1);
+        __sync_fetch_and_add(&q->early_coalesced, coalesced);
+    }
+    return 0;
+}
+
+/* The worker begins to look for packets from the VM. */
+SEC("fentry/handle_tx")
+int
+vmlat_vm_tx(__u64 *ctx)
+{
+    struct vhost_net *net = (void *) (long) ctx[0];
+    __u32 worker = worker_make(), number, head;
+    struct worker *w;
+    struct queue *q;
+    __u64 vq;
+
+    if (worker == NONE) {
+        return 0;
+    }
+    w = WORKER(worker);
+    w->queue = 0;
+    vq = id_of(&net->vqs[1].vq);
+    number = queue_make(vq + bpf_core_field_offset(struct vhost_virtqueue,
+                                                   poll));
+    if (number == NONE) {
+        return 0;
+    }
+    q = at(queues, N_QUEUES, number);
+
+    /* A kick whose packets are not known is over with the run that saw it. */
+    for (int i = 0; i < N_KICKS && q->next != q->runs; i++) {
+        if (!q->kicks[q->next & (N_KICKS - 1)].unknown) {
+            break;
+        }
+        q->next++;
+    }
+    head = *(volatile __u32 *) &q->head;
+    if (head - q->next > N_KICKS) {
+        q->next = head - N_KICKS;
+        q->lost_until = q->kicks[q->next & (N_KICKS - 1)].avail;
+        q->lost = 1;
+    }
+    q->runs = head;
+    w->tx_vq = number_of(vq);
+    w->queue = number + 1;
+    w->run_head = head;
+    w->send_ns = 0;
+    w->run_ns = bpf_ktime_get_ns();
+    return 0;
+}
+
+SEC("fentry/tun_sendmsg")
+int
+vmlat_vm_send(__u64 *ctx)
+{
+    struct msghdr *m = (void *) (long) ctx[1];
+    __u32 worker = worker_find();
+    struct vhost_net_virtqueue *nvq;
+    struct tun_msg_ctl *ctl;
+    struct worker *w;
+
+    if (worker == NONE) {
+        return 0;
+    }
+    w = WORKER(worker);
+    if (!w->queue) {
+        return 0;
+    }
+    w->send_ns = bpf_ktime_get_ns();
+    w->got = 0;
+    w->sent = 1;
+    ctl = m->msg_control;
+    nvq = (void *) (long) w->tx_vq;
+    if (ctl && BPF_CORE_READ(ctl, type) == TUN_MSG_PTR) {
+        /* Of a batch all have been taken from the ring, and maybe the next
+         * one, too; none of these is in the used ring. */
+        w->sent = BPF_CORE_READ(ctl, num);
+        w->index = BPF_CORE_READ(nvq, vq.last_used_idx)
+                   + BPF_CORE_READ(nvq, done_idx) - w->sent;
+    } else {
+        w->index = BPF_CORE_READ(nvq, vq.last_avail_idx) - 1;
+    }
+    return 0;
+}
+
+/* Adds what was counted before the row of 'q' was known. */
+static __noinline int
+queue_set_row(struct queue *q, __u32 number)
+{
+    struct vmlat_virt_row *row = row_of(number);
+
+    if (q && row) {
+        q->row = number;
+        q->row_known = 1;
+        count(&row->guest_kicks,
+              __sync_lock_test_and_set(&q->early_kicks, 0));
+        count(&row->coalesced_kicks,
+              __sync_lock_test_and_set(&q->early_coalesced, 0));
+        count(&row->batches, q->early_batches);
+        count(&row->kicks[VMLAT_VK_TAP_DROPPED], q->early_dropped);
+        q->early_batches = q->early_dropped = 0;
+    }
+    return 0;
+}
+
+/* Finds the kick that packet 'index' was in the ring for, NULL if there was
+ * none: the worker found it.  '*unseen' becomes true if that is not known. */
+static __noinline __u32
+kick_find(__u32 worker, __u32 index_, bool *unseen)
+{
+    struct worker *w = WORKER(worker);
+    struct queue *q = at(queues, N_QUEUES, w->queue - 1);
+    __u16 index = index_;
+
+    if (!unseen) {
+        return NONE;
+    }
+    *unseen = !q->runs || w->got > w->sent;
+    if (q->lost) {
+        if ((__s16) (index - q->lost_until) < 0) {
+            *unseen = true;
+        } else {
+            q->lost = 0;
+        }
+    }
+    for (int i = 0; i < N_KICKS && q->next != w->run_head; i++) {
+        struct kick *k = &q->kicks[q->next & (N_KICKS - 1)];
+
+        if (k->unknown) {
+            *unseen = true;
+            return NONE;
+        }
+        if ((__s16) (index - k->avail) < 0) {
+            if (!k->seen) {
+                k->seen = 1;
+                k->n = (__u16) (k->avail - index);
+            }
+            return q->next & (N_KICKS - 1);
+        }
+        q->next++;
+    }
+    return NONE;
+}
+
+/* A port receives a packet in a tun_sendmsg() of vhost. */
+static __noinline int
+receive(struct sk_buff *skb, __u32 worker, __u32 row_number, __u32 port)
+{
+    struct worker *w = WORKER(worker);
+    struct queue *q = at(queues, N_QUEUES, w->queue - 1);
+    struct vmlat_virt_row *row = row_of(row_number);
+    __u64 now = bpf_ktime_get_ns(), kick_ns = 0;
+    __u32 kick, which, flags = 0;
+    bool unseen = false;
+
+    if (!row) {
+        return 0;
+    }
+    if (unlikely(!q->row_known || q->row != row_number)) {
+        queue_set_row(q, row_number);
+    }
+    kick = w->index + w->got++;
+    kick = kick_find(worker, kick, &unseen);
+    if (unseen) {
+        which = VMLAT_VK_UNSEEN;
+    } else if (kick == NONE) {
+        which = VMLAT_VK_POLLED;
+    } else {
+        struct kick *k = &q->kicks[kick & (N_KICKS - 1)];
+
+        kick_ns = k->ns;
+        which = VMLAT_VK_OWN;
+        if (k->n > 1) {
+            which = VMLAT_VK_SHARED;
+            flags = VMLAT_REC_SHARED;
+        }
+    }
+    count(&row->kicks[which], 1);
+    if (kick_ns) {
+        HIST_ADD(row, FROM_VM, now - kick_ns, 1);
+        HIST_ADD(row, KICK_WORKER, w->run_ns - kick_ns, 1);
+        HIST_ADD(row, WORKER_SENDMSG, w->send_ns - w->run_ns, 1);
+        HIST_ADD(row, SENDMSG_RX, now - w->send_ns, 1);
+    } else {
+        HIST_ADD(row, POLLED_RX, now - w->send_ns, 1);
+    }
+    if (config.active & VMLAT_VIRT_RECORD) {
+        __u32 number = N_PKTS + worker;
+        struct vmlat_record *r = &at(recs, N_RECS, number)->record;
+        __u64 times[VMLAT_RECORD_MARKS] = { 0 };
+
+        record_begin(id_of(skb), number, true);
+        r->kind = VMLAT_REC_VM_TX;
+        r->in = port;
+        r->flags |= flags;
+        times[VMLAT_MARK_VM_TX_KICK] = kick_ns;
+        times[VMLAT_MARK_VM_TX_WORKER] = kick_ns ? w->run_ns : 0;
+        times[VMLAT_MARK_VM_TX_SENDMSG] = w->send_ns;
+        times[VMLAT_MARK_VM_TX_RX] = now;
+        if (which == VMLAT_VK_POLLED) {
+            r->flags |= VMLAT_REC_NO_KICK;
+        }
+        record_end(r, times);
+    }
+    return 0;
+}
+
+SEC("tp_btf/netif_receive_skb")
+int
+vmlat_vm_receive(__u64 *ctx)
+{
+    struct sk_buff *skb = (void *) (long) ctx[0];
+    struct vmlat_virt_dev *e = dev_find(skb->dev);
+    struct vmlat_virt_row *row;
+    __u32 worker;
+
+    if (likely(!e) || !(config.active & VMLAT_VIRT_FOLLOW)) {
+        return 0;
+    }
+    row = row_of(e->row);
+    if (!row) {
+        return 0;
+    }
+    count(&row->received, 1);
+    worker = worker_find();
+    if (worker == NONE || !WORKER(worker)->queue
+        || !WORKER(worker)->send_ns) {
+        count(&row->kicks[VMLAT_VK_PROCESS], 1);
+        return 0;
+    }
+    receive(skb, worker, e->row, e->port);
+    return 0;
+}
+
+SEC("fexit/tun_sendmsg")
+int
+vmlat_vm_sent(__u64 *ctx)
+{
+    __u32 worker = worker_find(), dropped;
+    struct vmlat_virt_row *row;
+    struct worker *w;
+    struct queue *q;
+
+    if (worker == NONE) {
+        return 0;
+    }
+    w = WORKER(worker);
+    if (!w->queue || !w->send_ns) {
+        return 0;
+    }
+    q = at(queues, N_QUEUES, w->queue - 1);
+    dropped = w->got < w->sent ? w->sent - w->got : 0;
+    row = q->row_known ? row_of(q->row) : NULL;
+    if (row && config.active & VMLAT_VIRT_FOLLOW) {
+        count(&row->batches, 1);
+        if (dropped) {
+            count(&row->kicks[VMLAT_VK_TAP_DROPPED], dropped);
+        }
+    } else if (!q->row_known) {
+        q->early_batches++;
+        q->early_dropped += dropped;
+    }
+    w->send_ns = 0;
+    return 0;
+}
+
+/* A thread ends: maybe a worker. */
+SEC("tp_btf/sched_process_exit")
+int
+vmlat_vm_exit(__u64 *ctx)
+{
+    __u32 worker = worker_find();
+    struct worker *w;
+
+    if (likely(worker == NONE)) {
+        return 0;
+    }
+    w = WORKER(worker);
+    batch_abandon(worker);
+    for (__u32 i = 0; i < N_BATCHES; i++) {
+        __u32 number = batch_number(worker, i);
+        struct batch *b = BATCH(number);
+        struct vcpu *v = at(vcpus, N_VCPUS, b->slot);
+
+        if (!(b->state & BATCH_FINISHED)) {
+            continue;
+        }
+        for (__u32 j = 0; j < VCPU_BATCHES; j++) {
+            if (v->batches[j] == (__u64) number + 1
+                && __sync_val_compare_and_swap(&v->batches[j],
+                                               (__u64) number + 1, 0)
+                   == (__u64) number + 1) {
+                __sync_fetch_and_add(&v->waiting, -1);
+                batch_gone(number);
+                break;
+            }
+        }
+    }
+    /* Interrupts that the workqueue was to inject: the irqfd is gone. */
+    for (__u32 i = 0; i < DEFERRED_PROBES; i++) {
+        __u32 number = deferred_take(w->irqfd);
+
+        if (number == NONE) {
+            break;
+        }
+        batch_count(number, VMLAT_VF_UNFINISHED);
+        batch_free(number);
+        BATCH(number)->state = 0;
+    }
+    if (w->queue) {
+        struct queue *q = at(queues, N_QUEUES, w->queue - 1);
+        __builtin_memset(q, 0, sizeof *q);
+    }
+    *(volatile __u32 *) at(worker_tids, N_WORKERS, worker) = 0;
+    return 0;
+}
+
+/* Ends that nobody measures. */
+
+static __always_inline bool
+is_within(__u64 address, __u64 start, __u64 end)
+{
+    return address >= start && address < end;
+}
+
+SEC("tp_btf/kfree_skb")
+int
+vmlat_vm_kfree(__u64 *ctx)
+{
+    __u64 location = ctx[1];
+    __u32 number = pkt_find(id_of((void *) (long) ctx[0]));
+
+    if (unlikely(number != NONE)) {
+        pkt_end(number, is_within(location, vmlat_xmit_start, vmlat_xmit_end)
+                        ? VMLAT_VF_TAP_DROPPED : VMLAT_VF_PURGED);
+    } else if (unlikely(is_within(location, vmlat_read_start, vmlat_read_end)
+                        || is_within(location, vmlat_recv_start,
+                                     vmlat_recv_end))) {
+        __u32 worker = worker_find();
+
+        if (worker != NONE) {
+            struct worker *w = WORKER(worker);
+            struct batch *b = BATCH(batch_number(worker, w->batch));
+
+            if (b->n && w->last_known) {
+                w->last_known = 0;
+                PKT(b->tail)->flags |= PKT_FAILED;
+                b->failed++;
+            }
+        }
+    }
+    return 0;
+}
+
+SEC("tp_btf/consume_skb")
+int
+vmlat_vm_consume(__u64 *ctx)
+{
+    __u32 number = pkt_find(id_of((void *) (long) ctx[0]));
+
+    if (unlikely(number != NONE)) {
+        /* That of a vhost worker says that the kernel did not run our program
+         * when it was taken. */
+        pkt_end(number, worker_find() == NONE ? VMLAT_VF_PROCESS
+                        : VMLAT_VF_UNFINISHED);
+    }
+    return 0;
+}
