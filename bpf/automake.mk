@@ -12,17 +12,23 @@
 BPF_HEADER_FILES = \
 	bpf/vmlat-abi.h \
 	bpf/vmlat-bypass-abi.h \
+	bpf/vmlat-guest-abi.h \
 	bpf/vmlat-kernel-types.h \
 	bpf/vmlat-path-count.h \
 	bpf/vmlat-path-headers.h \
 	bpf/vmlat-path-maps.h \
 	bpf/vmlat-path-packets.h \
 	bpf/vmlat-path-report.h \
-	bpf/vmlat-rtt-abi.h
+	bpf/vmlat-rtt-abi.h \
+	bpf/vmlat-virt-abi.h \
+	bpf/vmlat-virt-maps.h \
+	bpf/vmlat-virt-record.h
 BPF_SOURCE_FILES = \
 	bpf/vmlat-bypass.bpf.c \
+	bpf/vmlat-guest.bpf.c \
 	bpf/vmlat-path.bpf.c \
-	bpf/vmlat-rtt.bpf.c
+	bpf/vmlat-rtt.bpf.c \
+	bpf/vmlat-virt.bpf.c
 EXTRA_DIST += $(BPF_HEADER_FILES) $(BPF_SOURCE_FILES)
 VMLAT_FILES += $(BPF_HEADER_FILES)
 
@@ -31,9 +37,11 @@ if HAVE_BPF
 VMLAT_SKELETONS = \
 	bpf/vmlat-bypass.skel.h \
 	bpf/vmlat-bypass-old.skel.h \
+	bpf/vmlat-guest.skel.h \
 	bpf/vmlat-path.skel.h \
 	bpf/vmlat-path-old.skel.h \
-	bpf/vmlat-rtt.skel.h
+	bpf/vmlat-rtt.skel.h \
+	bpf/vmlat-virt.skel.h
 VMLAT_BPF_CFLAGS = \
 	-g -O2 -target bpf -D__TARGET_ARCH_$(VMLAT_BPF_ARCH) -Wall -Wextra \
 	-Wno-unused-parameter -I$(srcdir)/bpf -MMD -MP
@@ -61,5 +69,6 @@ ovs-plugin/vmlat-kernel-load.$(OBJEXT): \
 ovs-plugin/vmlat-bypass-load.$(OBJEXT): \
 	bpf/vmlat-bypass.skel.h bpf/vmlat-bypass-old.skel.h
 ovs-plugin/vmlat-rtt-load.$(OBJEXT): bpf/vmlat-rtt.skel.h
+ovs-plugin/vmlat-virt-load.$(OBJEXT): bpf/vmlat-virt.skel.h
 CLEANFILES += $(VMLAT_SKELETONS) bpf/*.full.d bpf/*.elf bpf/*.tmp
 endif

@@ -252,6 +252,81 @@ struct dp_upcall_info {
     __u16 mru;
 };
 
+/* Taps. */
+
+struct msghdr {
+    void *msg_control;
+};
+
+struct tun_msg_ctl {
+    unsigned short type;
+    unsigned short num;
+};
+
+/* vhost, in the modules' own BTF. */
+
+struct eventfd_ctx {
+    int id;
+};
+
+struct wait_queue_entry {
+    unsigned int flags;
+};
+
+struct vhost_work {
+    void *fn;
+};
+
+struct vhost_poll {
+    struct wait_queue_entry wait;
+    struct vhost_work work;
+};
+
+struct vhost_vring_call {
+    struct eventfd_ctx *ctx;
+};
+
+struct vhost_iotlb;
+
+struct vhost_virtqueue {
+    void *avail;                        /* In the VM's process. */
+    struct vhost_vring_call call_ctx;
+    struct vhost_poll poll;
+    __u16 last_avail_idx;
+    __u16 last_used_idx;
+    struct vhost_iotlb *iotlb;
+};
+
+struct vhost_net_virtqueue {
+    struct vhost_virtqueue vq;
+    int done_idx;
+};
+
+struct vhost_net {
+    struct vhost_net_virtqueue vqs[2];
+};
+
+/* KVM, in the module's own BTF. */
+
+struct work_struct {
+    void *func;
+};
+
+struct kvm_kernel_irqfd {
+    struct wait_queue_entry wait;
+    struct work_struct inject;
+};
+
+struct kvm_vcpu {
+    int mode;
+    bool preempted;
+};
+
+struct kvm_lapic {
+    struct kvm_vcpu *vcpu;
+    bool apicv_active;
+};
+
 /* Tasks. */
 
 struct task_struct {

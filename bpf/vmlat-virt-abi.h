@@ -181,7 +181,7 @@ enum vmlat_virt_vcpu {
                     "process wrote it to the tap, RPS or NAPI")               \
     VMLAT_VIRT_KICK(TAP_DROPPED, "tap_dropped",                               \
                     "given to the tap by vhost and not received by the port " \
-                    "in that call: dropped by the tap or, with RPS or NAPI, "  \
+                    "in that call: dropped by the tap or, with RPS or NAPI, " \
                     "received later")
 
 enum vmlat_virt_kick {

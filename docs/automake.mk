@@ -5,7 +5,9 @@
 # notice and this notice are preserved.  This file is offered as-is,
 # without warranty of any kind.
 
-EXTRA_DIST += docs/bypass.rst docs/internals.rst docs/ovs-vmlat.8.rst
+EXTRA_DIST += docs/bypass.rst docs/internals.rst docs/ovs-vmlat.8.rst \
+	docs/records.rst \
+	docs/ovs-vmlat.1.rst docs/vmlat-guest.8.rst
 
 if HAVE_RST2MAN
 man_MANS += docs/ovs-vmlat.8
@@ -13,6 +15,20 @@ CLEANFILES += docs/ovs-vmlat.8
 docs/ovs-vmlat.8: docs/ovs-vmlat.8.rst
 	$(AM_V_GEN)$(MKDIR_P) docs && \
 	$(RST2MAN) --halt=warning $(srcdir)/docs/ovs-vmlat.8.rst $@.tmp && \
+	mv $@.tmp $@
+
+man_MANS += docs/vmlat-guest.8
+CLEANFILES += docs/vmlat-guest.8
+docs/vmlat-guest.8: docs/vmlat-guest.8.rst
+	$(AM_V_GEN)$(MKDIR_P) docs && \
+	$(RST2MAN) --halt=warning $(srcdir)/docs/vmlat-guest.8.rst $@.tmp && \
+	mv $@.tmp $@
+
+man_MANS += docs/ovs-vmlat.1
+CLEANFILES += docs/ovs-vmlat.1
+docs/ovs-vmlat.1: docs/ovs-vmlat.1.rst
+	$(AM_V_GEN)$(MKDIR_P) docs && \
+	$(RST2MAN) --halt=warning $(srcdir)/docs/ovs-vmlat.1.rst $@.tmp && \
 	mv $@.tmp $@
 endif
 

@@ -28,6 +28,7 @@ AC_DEFUN([VMLAT_CHECK_BPF], [
      VMLAT_BPF_CLANG
      VMLAT_BPF_BPFTOOL
      VMLAT_BPF_LIBBPF])
+  VMLAT_BPF_STATIC
   AC_SUBST([BPF_CLANG])
   AC_SUBST([BPFTOOL])
   AC_SUBST([VMLAT_BPF_ARCH])
@@ -87,4 +88,37 @@ AC_DEFUN([VMLAT_BPF_LIBBPF], [
      VMLAT_BPF_STOP([libbpf 1.0 or later not found: install package libbpf-dev])])
   LIBS=$vmlat_saved_libs
   VMLAT_BPF_LIBS=-lbpf
+])
+
+# VMLAT_BPF_STATIC
+# ----------------
+# Finds what vmlat-guest, which is linked statically, needs beside libbpf.  A
+# libelf with support for zstd needs that library, too.  Without it, all else
+# is built.
+AC_DEFUN([VMLAT_BPF_STATIC], [
+  VMLAT_GUEST_LIBS=
+  vmlat_guest=no
+  AS_IF([test "$vmlat_bpf" = yes], [
+    AC_MSG_CHECKING([for static libraries for vmlat-guest])
+    vmlat_saved_libs=$LIBS
+    vmlat_saved_cflags=$CFLAGS
+    CFLAGS="$CFLAGS -static"
+    for vmlat_zstd in '' ' -lzstd'; do
+      AS_IF([test $vmlat_guest = yes], [break])
+      VMLAT_GUEST_LIBS="-lbpf -lelf -lz$vmlat_zstd"
+      LIBS=$VMLAT_GUEST_LIBS
+      AC_LINK_IFELSE([AC_LANG_PROGRAM([[
+#include <bpf/libbpf.h>
+]], [[return !bpf_object__open("x");]])],
+        [vmlat_guest=yes])
+    done
+    LIBS=$vmlat_saved_libs
+    CFLAGS=$vmlat_saved_cflags
+    AC_MSG_RESULT([$vmlat_guest])
+    AS_IF([test $vmlat_guest = no],
+      [AC_MSG_NOTICE([vmlat-guest is not built: it needs libbpf.a, libelf.a, libz.a and libc.a (packages libbpf-dev, libelf-dev, zlib1g-dev, libc6-dev)])])
+  ])
+  AC_SUBST([VMLAT_GUEST_LIBS])
+  AC_SUBST([vmlat_guest])
+  AM_CONDITIONAL([HAVE_GUEST], [test "$vmlat_guest" = yes])
 ])

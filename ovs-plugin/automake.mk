@@ -20,7 +20,9 @@ VMLAT_PURE_SOURCES = \
 	ovs-plugin/vmlat-histogram.c \
 	ovs-plugin/vmlat-histogram.h \
 	ovs-plugin/vmlat-packet.c \
-	ovs-plugin/vmlat-packet.h
+	ovs-plugin/vmlat-packet.h \
+	ovs-plugin/vmlat-record-file.c \
+	ovs-plugin/vmlat-record-file.h
 
 VMLAT_PLUGIN_SOURCES = \
 	$(VMLAT_PURE_SOURCES) \
@@ -60,6 +62,11 @@ VMLAT_PLUGIN_SOURCES = \
 	ovs-plugin/vmlat-pmd-load.h \
 	ovs-plugin/vmlat-port.c \
 	ovs-plugin/vmlat-port.h \
+	ovs-plugin/vmlat-record-dump.c \
+	ovs-plugin/vmlat-record-private.h \
+	ovs-plugin/vmlat-record-show.c \
+	ovs-plugin/vmlat-record.c \
+	ovs-plugin/vmlat-record.h \
 	ovs-plugin/vmlat-rtt-echo.c \
 	ovs-plugin/vmlat-rtt-echo.h \
 	ovs-plugin/vmlat-rtt-load.h \
@@ -76,6 +83,11 @@ VMLAT_PLUGIN_SOURCES = \
 	ovs-plugin/vmlat-upcalls.c \
 	ovs-plugin/vmlat-view.c \
 	ovs-plugin/vmlat-view.h \
+	ovs-plugin/vmlat-virt-load.h \
+	ovs-plugin/vmlat-virt-read.c \
+	ovs-plugin/vmlat-virt-show.c \
+	ovs-plugin/vmlat-virt.c \
+	ovs-plugin/vmlat-virt.h \
 	ovs-plugin/vmlat-window.c \
 	ovs-plugin/vmlat-window.h \
 	ovs-plugin/vmlat-wrap.c \
@@ -96,15 +108,18 @@ VMLAT_KERNEL_SOURCES = \
 	ovs-plugin/vmlat-kernel-read.c \
 	ovs-plugin/vmlat-kernel-symbols.c \
 	ovs-plugin/vmlat-kernel.c \
-	ovs-plugin/vmlat-rtt-load.c
+	ovs-plugin/vmlat-rtt-load.c \
+	ovs-plugin/vmlat-virt-load.c
 VMLAT_KERNEL_STUB_SOURCES = \
 	ovs-plugin/vmlat-bypass-load-stub.c \
 	ovs-plugin/vmlat-kernel-stub.c \
-	ovs-plugin/vmlat-rtt-load-stub.c
+	ovs-plugin/vmlat-rtt-load-stub.c \
+	ovs-plugin/vmlat-virt-load-stub.c
 VMLAT_FILES += $(VMLAT_KERNEL_SOURCES) $(VMLAT_KERNEL_STUB_SOURCES)
 EXTRA_DIST += \
 	$(VMLAT_KERNEL_SOURCES) $(VMLAT_KERNEL_STUB_SOURCES) \
-	ovs-plugin/vmlat-kernel-points.def
+	ovs-plugin/vmlat-kernel-points.def \
+	ovs-plugin/vmlat-virt-points.def
 
 # Not in sbin_PROGRAMS: installing has to keep the daemon it replaces.
 noinst_PROGRAMS += vswitchd/ovs-vswitchd

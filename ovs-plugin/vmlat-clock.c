@@ -28,6 +28,7 @@ uint64_t vmlat_clock_mult;
 struct vmlat_clock_pair {
     uint64_t ticks;
     uint64_t ns;
+    uint64_t error;             /* Ticks. */
 };
 
 /* Taken when the program was started. */
@@ -47,7 +48,7 @@ clock_ns(clockid_t id)
 static struct vmlat_clock_pair
 clock_pair(clockid_t id)
 {
-    struct vmlat_clock_pair best = { 0, 0 };
+    struct vmlat_clock_pair best = { 0, 0, 0 };
     uint64_t best_width = UINT64_MAX;
 
     for (int i = 0; i < 8; i++) {
@@ -59,6 +60,7 @@ clock_pair(clockid_t id)
             best_width = after - before;
             best.ticks = before + best_width / 2;
             best.ns = ns;
+            best.error = best_width - best_width / 2;
         }
     }
     return best;
@@ -89,6 +91,16 @@ vmlat_clock_hz(void)
     return (vmlat_clock_mult
             ? (((unsigned __int128) 1000000000 << 32) / vmlat_clock_mult)
             : 0);
+}
+
+void
+vmlat_clock_both(uint64_t *ticks, uint64_t *ns, uint64_t *error)
+{
+    struct vmlat_clock_pair now = clock_pair(CLOCK_MONOTONIC);
+
+    *ticks = now.ticks;
+    *ns = now.ns;
+    *error = vmlat_clock_ns(now.error) + 1;
 }
 
 uint64_t

@@ -69,6 +69,10 @@ void vmlat_clock_calibrate(void);
  * vmlat_clock_calibrate(). */
 uint64_t vmlat_clock_hz(void);
 
+/* Reads the clock and CLOCK_MONOTONIC, in ns, at the same moment, which is
+ * known to '*error' ns.  Any thread. */
+void vmlat_clock_both(uint64_t *ticks, uint64_t *ns, uint64_t *error);
+
 /* Returns the wall-clock time, in microseconds since 1970, at which the clock
  * stood at 'ticks'.  Any thread. */
 uint64_t vmlat_clock_wall_us(uint64_t ticks);

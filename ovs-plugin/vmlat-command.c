@@ -32,6 +32,7 @@
 #include "vmlat-datapath.h"
 #include "vmlat-interval.h"
 #include "vmlat-port.h"
+#include "vmlat-record.h"
 #include "vmlat-settings.h"
 #include "vmlat-tables.h"
 
@@ -41,6 +42,9 @@
 
 /* How long timeout= may be, ms. */
 #define MAX_TIMEOUT 60000
+
+/* How many records records= may ask for. */
+#define MAX_RECORDS 10000000
 
 static const char *const sort_names[VMLAT_N_SORTS] = {
 #define VMLAT_SORT(ID, NAME) NAME,
@@ -72,6 +76,8 @@ static const struct option_desc {
       "what the first ones have most of; packets unless given" },
     { "timeout", "MS", VMLAT_TAKES_TIMEOUT,
       "without a reply after that time an echo is lost, 1 to 60000" },
+    { "records", "N", VMLAT_TAKES_RECORDS,
+      "keep the last so many records, 1 to 10000000, 112 bytes each" },
     { "--stages", NULL, VMLAT_TAKES_STAGES,
       "show the stages of the kernel datapath, too" },
     { "--stacks", NULL, VMLAT_TAKES_STACKS,
@@ -337,6 +343,18 @@ parse_timeout(struct vmlat_args *args, const char *value)
 }
 
 static char *
+parse_records(struct vmlat_args *args, const char *value)
+{
+    if (value[strspn(value, "0123456789")]
+        || !str_to_uint(value, 10, &args->records)
+        || !args->records || args->records > MAX_RECORDS) {
+        args->records = 0;
+        return xasprintf("not a number of records from 1 to %d", MAX_RECORDS);
+    }
+    return NULL;
+}
+
+static char *
 parse_sort(struct vmlat_args *args, const char *value)
 {
     for (size_t i = 0; i < VMLAT_N_SORTS; i++) {
@@ -384,6 +402,7 @@ parse_value_option(struct vmlat_args *args, const char *arg, bool *recognised)
         { "interval", parse_interval },
         { "sort", parse_sort },
         { "timeout", parse_timeout },
+        { "records", parse_records },
     };
 
     *recognised = false;
@@ -548,6 +567,10 @@ run_command(struct unixctl_conn *conn, int argc, const char *argv[],
         } else {
             args.check_only = false;
             error = command->run(&args, &reply);
+        }
+    } else if (!error && command->run == vmlat_command_record) {
+        if (vmlat_record_await(conn, &args)) {
+            goto exit;
         }
     } else if (!error && args.interval_ms) {
         error = vmlat_interval_begin(conn, &args);

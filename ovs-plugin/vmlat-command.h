@@ -43,15 +43,16 @@ struct vmlat_port;
 #define VMLAT_TAKES_SORT    (1u << 28)  /* sort=. */
 #define VMLAT_TAKES_TIMEOUT (1u << 27)  /* timeout=. */
 #define VMLAT_TAKES_BYPASS  (1u << 26)  /* interval= of vmlat/bypass. */
+#define VMLAT_TAKES_RECORDS (1u << 25)  /* records=. */
 #define VMLAT_TAKES_INTERVAL (VMLAT_WINDOW_ANY | VMLAT_TAKES_BYPASS)
 
 /* The commands.  One more of them is one more line here and its function,
  * vmlat_command_<id>(); dispatch, help and completion come from these lines.
  *
  * 'words' are the bare words that the command takes, with "|" between kinds of
- * word that completion knows (bridge, port, direction, command, n) or between
- * words that are meant as they are, and brackets around those that may be left
- * out.
+ * word that completion knows (bridge, port, direction, command, n, file) or
+ * between words that are meant as they are, and brackets around those that may
+ * be left out.
  *
  * VMLAT_COMMAND(id, words, least and most number of words, takes, help) */
 #define VMLAT_COMMANDS                                                        \
@@ -97,6 +98,12 @@ struct vmlat_port;
                   VMLAT_TAKES_FORMAT | VMLAT_FILTER_PORT                      \
                   | VMLAT_WINDOW_BURSTS,                                      \
                   "show burst sizes, and retries and failures of sending")    \
+    VMLAT_COMMAND(virt, "[to-vm|from-vm|vcpus|queues|bridge|port] "           \
+                        "[bridge|port]", 0, 2,                                \
+                  VMLAT_TAKES_FORMAT | VMLAT_FILTER_PORT                      \
+                  | VMLAT_WINDOW_VIRT,                                        \
+                  "show what became of packets between ports and VMs: "       \
+                  "interrupts, kicks, vCPUs, rings")                          \
     VMLAT_COMMAND(events, "[n]", 0, 1,                                        \
                   VMLAT_TAKES_FORMAT | VMLAT_TAKES_STACKS                     \
                   | VMLAT_FILTER_PACKET | VMLAT_FILTER_PORT                   \
@@ -110,6 +117,10 @@ struct vmlat_port;
                   | VMLAT_FILTER_MIN_US,                                      \
                   "follow ICMP echoes: where their time goes and where they " \
                   "are lost")                                                 \
+    VMLAT_COMMAND(record, "[start|stop|dump|clear] [file]", 0, 2,             \
+                  VMLAT_TAKES_FORMAT | VMLAT_TAKES_RECORDS                    \
+                  | VMLAT_FILTER_PACKET | VMLAT_FILTER_PORT,                  \
+                  "record the way of each packet, for 'ovs-vmlat join'")      \
     VMLAT_COMMAND(bypass, "[verdicts|ways|flows|causes|cures|rules|bridge|"   \
                           "port] [bridge|port]", 0, 2,                        \
                   VMLAT_TAKES_FORMAT | VMLAT_TAKES_BYPASS,                    \
@@ -168,6 +179,7 @@ struct vmlat_args {
     bool stages, stacks;        /* --stages, --stacks were given. */
     enum vmlat_sort sort;
     unsigned int timeout_ms;    /* Of timeout=, 0 if it was not given. */
+    unsigned int records;       /* Of records=, 0 if it was not given. */
 
     /* Of interval=, in ms; 0 if it was not given.  The command is called
      * twice then: at the beginning with 'check_only', when it has to look at

@@ -454,10 +454,10 @@ tag_is_measured(uint64_t tag, uint32_t epoch)
             && tag_gen(tag) == make_gen(vmlat_run_get(), epoch));
 }
 
-/* Keeps event 'e' of a packet in a run with 'tag'. */
+/* Completes event 'e' of a packet in 'run', which left by port 'out'. */
 static void
-add_event(struct vmlat_shard *shard, struct vmlat_event *e,
-          const struct vmlat_tx_run *run, uint16_t out, uint32_t epoch)
+fill_event(struct vmlat_shard *shard, struct vmlat_event *e,
+           const struct vmlat_tx_run *run, uint16_t out)
 {
     e->rx_ticks = run->ticks;
     e->tx_ticks = shard->tx.ticks;
@@ -467,7 +467,35 @@ add_event(struct vmlat_shard *shard, struct vmlat_event *e,
     e->upcall = (run->tag & TAG_UPCALL) != 0;
     e->copy = (run->tag & TAG_COPY) != 0;
     e->core = sched_getcpu();
-    vmlat_event_ring_add(shard->events, e, epoch);
+}
+
+/* Keeps the first 'n' packets of 'run', the first of which had 'place' in the
+ * batch, as events, and queues them for vmlat/record, if asked to. */
+static void
+keep_events(struct vmlat_shard *shard, const struct vmlat_tx_run *run,
+            uint32_t n, uint32_t place, uint16_t out, uint32_t epoch,
+            bool is_event, bool record)
+{
+    struct vmlat_event_queue *queue = NULL;
+
+    if (record) {
+        atomic_read_explicit(&shard->queue, &queue, memory_order_acquire);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct vmlat_event *e = &shard->tx.kept_events[place + i];
+
+        if (!shard->tx.kept || shard->tx.rescanned) {
+            e->size = e->length = 0;
+            e->place = UINT8_MAX;
+        }
+        fill_event(shard, e, run, out);
+        if (is_event) {
+            vmlat_event_ring_add(shard->events, e, epoch);
+        }
+        if (queue) {
+            vmlat_event_queue_put(queue, e);
+        }
+    }
 }
 
 /* Adds the first 'n' packets of 'run', the first of which had 'place' in the
@@ -501,16 +529,11 @@ measure_run(struct vmlat_shard *shard, const struct vmlat_tx_run *run,
         }
 
         atomic_read_relaxed(&vmlat_min_ns, &min_ns);
-        if (OVS_UNLIKELY(active & VMLAT_EVENTS && ns > min_ns)) {
-            for (uint32_t i = 0; i < n; i++) {
-                struct vmlat_event *e = &shard->tx.kept_events[place + i];
-
-                if (!shard->tx.kept || shard->tx.rescanned) {
-                    e->size = e->length = 0;
-                    e->place = UINT8_MAX;
-                }
-                add_event(shard, e, run, out->slot, epoch);
-            }
+        if (OVS_UNLIKELY((active & VMLAT_EVENTS && ns > min_ns)
+                         || active & VMLAT_RECORD)) {
+            keep_events(shard, run, n, place, out->slot, epoch,
+                        active & VMLAT_EVENTS && ns > min_ns,
+                        active & VMLAT_RECORD);
         }
     }
     count_fate(shard, run->tag, n, fate, epoch);
@@ -710,8 +733,12 @@ vmlat_datapath_keep(struct vmlat_shard *shard)
 
         /* The packets are still there: now it is known which of them are
          * events. */
-        atomic_read_relaxed(&vmlat_min_ns, &min_ns);
-        maybe_keep_headers(tx, tx->packets, tx->ticks, min_ns);
+        if (OVS_UNLIKELY(tx->keep_all)) {
+            keep_headers(tx, tx->packets, UINT64_MAX, 0);
+        } else {
+            atomic_read_relaxed(&vmlat_min_ns, &min_ns);
+            maybe_keep_headers(tx, tx->packets, tx->ticks, min_ns);
+        }
     }
 }
 
@@ -780,11 +807,12 @@ vmlat_datapath_send(struct netdev *netdev, int qid,
         scan_dpdk(tx, batch->packets, n);
     }
     tx->kept = false;
+    tx->keep_all = active & VMLAT_RECORD;
     tx->packets = NULL;
-    if (OVS_LIKELY(active & VMLAT_EVENTS)) {
+    if (OVS_LIKELY(active & (VMLAT_EVENTS | VMLAT_RECORD))) {
         if (OVS_LIKELY(port->is_vhost && !tx->is_copied)) {
             tx->packets = batch->packets;
-        } else if (port->is_slow) {
+        } else if (port->is_slow || tx->keep_all) {
             keep_headers(tx, batch->packets, UINT64_MAX, 0);
         } else {
             uint64_t min_ns;

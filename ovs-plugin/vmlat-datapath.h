@@ -115,6 +115,17 @@ vmlat_datapath_offer(struct vmlat_shard *shard, struct dp_packet **packets,
         }
     }
     tx->calls++;
+    tx->signal_ticks = 0;
+}
+
+/* A guest is about to be signalled, if 'shard' is not NULL by the ring that
+ * has been offered packets: they are in it now. */
+static inline void
+vmlat_datapath_signalling(struct vmlat_shard *shard)
+{
+    if (shard) {
+        shard->tx.signal_ticks = vmlat_clock_now();
+    }
 }
 
 /* Keeps the headers of packets that have become events. */
@@ -127,7 +138,10 @@ vmlat_datapath_taken(struct vmlat_shard *shard, unsigned int n)
     struct vmlat_tx *tx = &shard->tx;
 
     tx->accepted += n;
-    tx->ticks = vmlat_clock_now();
+    /* A guest that has been signalled goes on with the packets before this
+     * thread comes back from the system call. */
+    tx->ticks = (OVS_UNLIKELY(tx->signal_ticks)
+                 ? tx->signal_ticks : vmlat_clock_now());
     if (tx->packets) {
         vmlat_datapath_keep(shard);
     }

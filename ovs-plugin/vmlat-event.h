@@ -65,6 +65,29 @@ void vmlat_event_ring_add(struct vmlat_event_ring *,
 size_t vmlat_event_ring_read(const struct vmlat_event_ring *, uint32_t epoch,
                              struct vmlat_event *events, uint64_t *n_lost);
 
+/* Events on their way from the thread that adds them to another one, for
+ * vmlat/record.  When it is full, further ones are lost. */
+#define VMLAT_EVENT_QUEUE 16384     /* Events. */
+struct vmlat_event_queue;
+
+struct vmlat_event_queue *vmlat_event_queue_create(void);
+size_t vmlat_event_queue_memory(void);
+
+/* Frees it when no thread that handles packets can be using it any more. */
+void vmlat_event_queue_destroy(struct vmlat_event_queue *);
+
+/* Adds 'event'.  One thread at a time. */
+void vmlat_event_queue_put(struct vmlat_event_queue *,
+                           const struct vmlat_event *event);
+
+/* Moves the oldest event to '*event'; false if there is none.  One thread at a
+ * time. */
+bool vmlat_event_queue_get(struct vmlat_event_queue *,
+                           struct vmlat_event *event);
+
+/* Number of events that did not find room so far.  Any thread. */
+uint64_t vmlat_event_queue_n_lost(const struct vmlat_event_queue *);
+
 /* Returns the events of all threads, newest first, in an array that the caller
  * must free, their number in '*n' and the number of those that have been
  * overwritten since the last clear in '*n_lost'. */

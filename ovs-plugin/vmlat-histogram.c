@@ -47,6 +47,24 @@ vmlat_histogram_bucket_ceil(unsigned bucket)
            : vmlat_histogram_bucket_floor(bucket + 1) - 1;
 }
 
+/* Return the smallest and the largest value, in ns, that the coarse bucket for
+ * which 'bucket' stands counts. */
+uint64_t
+vmlat_histogram_coarse_floor(unsigned bucket)
+{
+    return bucket >= VMLAT_HIST_OVERFLOW
+           ? UINT64_C(15) << (VMLAT_HIST_COARSE_BITS - 4)
+           : vmlat_histogram_bucket_floor(bucket - bucket % VMLAT_HIST_COARSE);
+}
+
+uint64_t
+vmlat_histogram_coarse_ceil(unsigned bucket)
+{
+    return bucket >= VMLAT_HIST_OVERFLOW
+           ? UINT64_MAX
+           : vmlat_histogram_bucket_ceil(bucket | (VMLAT_HIST_COARSE - 1));
+}
+
 /* Makes 'h' an empty histogram of 'epoch'.  No other thread may know 'h'. */
 void
 vmlat_histogram_init(struct vmlat_histogram *h, uint32_t epoch)
@@ -167,16 +185,79 @@ vmlat_snapshot_init(struct vmlat_snapshot *snapshot)
     snapshot->min = UINT64_MAX;
 }
 
+/* Return the first and the last bucket of 'snapshot' that may have samples.
+ * If it is coarse, those of the smallest and the largest sample need not have
+ * any. */
+unsigned
+vmlat_snapshot_first(const struct vmlat_snapshot *snapshot)
+{
+    unsigned int first = vmlat_histogram_bucket(snapshot->min);
+
+    return first - first % VMLAT_HIST_COARSE;
+}
+
+unsigned
+vmlat_snapshot_last(const struct vmlat_snapshot *snapshot)
+{
+    return snapshot->buckets[VMLAT_HIST_OVERFLOW]
+           ? VMLAT_HIST_OVERFLOW
+           : MIN(vmlat_histogram_bucket(snapshot->max)
+                 | (VMLAT_HIST_COARSE - 1), VMLAT_HIST_OVERFLOW);
+}
+
+/* Corrects the smallest and the largest sample of 'snapshot', from which
+ * older samples have been subtracted, the smallest and the largest of which
+ * were 'min_before' and 'max_before' (UINT64_MAX and 0 if there were none).
+ * Those that may be older ones are replaced by bounds of the buckets that have
+ * samples. */
+void
+vmlat_snapshot_bound(struct vmlat_snapshot *snapshot, uint64_t min_before,
+                     uint64_t max_before, bool coarse)
+{
+    unsigned int lowest = VMLAT_HIST_N_BUCKETS, highest = 0;
+    uint64_t floor, ceil;
+
+    for (unsigned int i = 0; i < VMLAT_HIST_N_BUCKETS; i++) {
+        if (snapshot->buckets[i]) {
+            lowest = MIN(lowest, i);
+            highest = i;
+        }
+    }
+    if (lowest == VMLAT_HIST_N_BUCKETS) {
+        snapshot->min = UINT64_MAX;
+        snapshot->max = snapshot->total = 0;
+        return;
+    }
+
+    floor = (coarse ? vmlat_histogram_coarse_floor(lowest)
+             : vmlat_histogram_bucket_floor(lowest));
+    if (snapshot->min >= min_before) {
+        snapshot->min = MAX(snapshot->min, floor);
+    }
+    ceil = (coarse ? vmlat_histogram_coarse_ceil(highest)
+            : vmlat_histogram_bucket_ceil(highest));
+    if (snapshot->max <= max_before) {
+        snapshot->max = MIN(snapshot->max, ceil);
+    }
+
+    /* A sample may have been counted a moment before it was compared. */
+    snapshot->min = MIN(snapshot->min,
+                        coarse ? vmlat_histogram_coarse_ceil(lowest)
+                        : vmlat_histogram_bucket_ceil(lowest));
+    snapshot->max = MAX(snapshot->max,
+                        coarse ? vmlat_histogram_coarse_floor(highest)
+                        : vmlat_histogram_bucket_floor(highest));
+}
+
 /* Adds the samples of 'src' to 'dst'. */
 void
 vmlat_snapshot_merge(struct vmlat_snapshot *dst,
                      const struct vmlat_snapshot *src)
 {
     if (src->count) {
-        unsigned int last = vmlat_histogram_bucket(src->max);
+        unsigned int last = vmlat_snapshot_last(src);
 
-        for (unsigned int i = vmlat_histogram_bucket(src->min); i <= last;
-             i++) {
+        for (unsigned int i = vmlat_snapshot_first(src); i <= last; i++) {
             dst->buckets[i] += src->buckets[i];
         }
         dst->count += src->count;
@@ -220,10 +301,9 @@ vmlat_snapshot_percentile(const struct vmlat_snapshot *snapshot, double p)
     rank += rank < exact;
     rank = MIN(MAX(rank, 1), n);
 
-    last = vmlat_histogram_bucket(snapshot->max);
+    last = vmlat_snapshot_last(snapshot);
     seen = 0;
-    for (unsigned int i = vmlat_histogram_bucket(snapshot->min); i <= last;
-         i++) {
+    for (unsigned int i = vmlat_snapshot_first(snapshot); i <= last; i++) {
         seen += snapshot->buckets[i];
         if (seen >= rank) {
             uint64_t floor = vmlat_histogram_bucket_floor(i);

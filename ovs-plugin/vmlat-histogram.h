@@ -57,6 +57,13 @@
     ((VMLAT_HIST_MAX_BITS - VMLAT_HIST_SUB_BITS + 1) * VMLAT_HIST_N_SUB)
 #define VMLAT_HIST_N_BUCKETS (VMLAT_HIST_OVERFLOW + 1)
 
+/* Other histograms are coarser: each of their buckets is VMLAT_HIST_COARSE of
+ * these wide, and what is 2^VMLAT_HIST_COARSE_BITS - 2^(VMLAT_HIST_COARSE_BITS
+ * - 4) or above goes to their last one.  In a snapshot, the one in the middle
+ * stands for all of them, and the overflow bucket for their last one. */
+#define VMLAT_HIST_COARSE 4u
+#define VMLAT_HIST_COARSE_BITS 34
+
 /* A histogram, written by one thread, read by any.
  *
  * Memory filled with zeros is an empty histogram of epoch 0, so an array of
@@ -91,6 +98,8 @@ struct vmlat_snapshot {
 static inline unsigned vmlat_histogram_bucket(uint64_t ns);
 uint64_t vmlat_histogram_bucket_floor(unsigned bucket);
 uint64_t vmlat_histogram_bucket_ceil(unsigned bucket);
+uint64_t vmlat_histogram_coarse_floor(unsigned bucket);
+uint64_t vmlat_histogram_coarse_ceil(unsigned bucket);
 
 /* For the writer. */
 void vmlat_histogram_init(struct vmlat_histogram *, uint32_t epoch);
@@ -110,6 +119,10 @@ void vmlat_snapshot_merge(struct vmlat_snapshot *dst,
                           const struct vmlat_snapshot *src);
 uint64_t vmlat_snapshot_percentile(const struct vmlat_snapshot *, double p);
 double vmlat_snapshot_mean(const struct vmlat_snapshot *);
+unsigned vmlat_snapshot_first(const struct vmlat_snapshot *);
+unsigned vmlat_snapshot_last(const struct vmlat_snapshot *);
+void vmlat_snapshot_bound(struct vmlat_snapshot *, uint64_t min_before,
+                          uint64_t max_before, bool coarse);
 
 /* Returns the number of the bucket that counts samples of 'ns' nanoseconds. */
 static inline unsigned

@@ -821,6 +821,10 @@ static struct vmlat_bpf_event events[VMLAT_KERNEL_EVENTS]
     OVS_GUARDED_BY(events_mutex);
 static uint64_t n_events OVS_GUARDED_BY(events_mutex);
 
+/* Of the events that the programs had no room for, how many vmlat/record had
+ * asked for, since the last vmlat/clear.  Main thread. */
+static uint64_t lost_records;
+
 void
 vmlat_kernel_event_add(const struct vmlat_bpf_event *event)
 {
@@ -851,10 +855,24 @@ vmlat_kernel_events_read(struct vmlat_bpf_event **eventsp, uint64_t *n_lost)
     *n_lost = n_events - n;
     ovs_mutex_unlock(&events_mutex);
     if (loaded) {
-        *n_lost += load64(&loaded->stats->events_lost)
-                   - zero.stats.events_lost;
+        uint64_t lost = (load64(&loaded->stats->events_lost)
+                         - zero.stats.events_lost);
+
+        *n_lost += lost - MIN(lost, lost_records);
     }
     return n;
+}
+
+uint64_t
+vmlat_kernel_events_lost(void)
+{
+    return loaded ? load64(&loaded->stats->events_lost) : 0;
+}
+
+void
+vmlat_kernel_events_were_records(uint64_t n)
+{
+    lost_records += n;
 }
 
 /* Returns true if function 'name' is there only since a program is attached:
@@ -969,6 +987,7 @@ forget_zero(void)
     rows_destroy(&zero.flows);
     rows_destroy(&zero.handlers);
     memset(&zero, 0, sizeof zero);
+    lost_records = 0;
 }
 
 void

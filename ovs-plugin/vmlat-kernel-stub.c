@@ -168,6 +168,17 @@ vmlat_kernel_small_percentile(const struct vmlat_bpf_small_hist *h OVS_UNUSED,
     return 0;
 }
 
+uint64_t
+vmlat_kernel_events_lost(void)
+{
+    return 0;
+}
+
+void
+vmlat_kernel_events_were_records(uint64_t n OVS_UNUSED)
+{
+}
+
 size_t
 vmlat_kernel_events_read(struct vmlat_bpf_event **events, uint64_t *n_lost)
 {

@@ -44,8 +44,11 @@
 #include "seq.h"
 #include "timeval.h"
 #include "util.h"
+#include "vmlat-event.h"
 #include "vmlat-filter.h"
+#include "vmlat-record.h"
 #include "vmlat-settings.h"
+#include "vmlat-virt.h"
 
 VLOG_DEFINE_THIS_MODULE(vmlat_kernel);
 
@@ -121,8 +124,18 @@ ring_event(void *aux OVS_UNUSED, void *data, size_t size)
     struct vmlat_bpf_event event;
 
     if (size >= sizeof event) {
+        const struct vmlat_bpf_packet *packet = &event.packet;
+        uint64_t min_ns;
+
         memcpy(&event, data, sizeof event);
-        vmlat_kernel_event_add(&event);
+        vmlat_record_add_kernel(&event);
+
+        /* While recording, packets below the threshold come as well. */
+        atomic_read_relaxed(&vmlat_min_ns, &min_ns);
+        if (min_ns
+            && packet->t[VMLAT_P_TX] - packet->t[VMLAT_P_RX] >= min_ns) {
+            vmlat_kernel_event_add(&event);
+        }
     }
     return 0;
 }
@@ -455,12 +468,13 @@ write_config(void)
     uint64_t min_ns = vmlat_setting_get(VMLAT_SET_MIN_US);
     bool stacks = vmlat_setting_get(VMLAT_SET_STACKS);
     struct vmlat_bpf_config *c = current->config;
+    bool record = vmlat_record_is_on();
 
     write_filter(c);
-    STORE(c->min_ns, min_ns);
+    STORE(c->min_ns, record ? 0 : min_ns);
     STORE(c->active, ((rx_active ? VMLAT_BPF_RX : 0)
                       | (has_filter ? VMLAT_BPF_FILTER : 0)
-                      | (min_ns ? VMLAT_BPF_EVENTS : 0)
+                      | (min_ns || record ? VMLAT_BPF_EVENTS : 0)
                       | (min_ns && stacks ? VMLAT_BPF_STACKS : 0)
                       | (current->max_flows ? VMLAT_BPF_FLOWS : 0)));
 }
@@ -576,6 +590,7 @@ vmlat_kernel_run(void)
     }
     if (scan) {
         vmlat_kernel_ports_apply(scan);
+        vmlat_virt_ports_changed();
         vmlat_kernel_scan_destroy(scan);
     }
     if (current && (loaded || scan)) {

@@ -148,6 +148,12 @@ uint64_t vmlat_kernel_small_percentile(const struct vmlat_bpf_small_hist *,
 size_t vmlat_kernel_events_read(struct vmlat_bpf_event **, uint64_t *n_lost);
 bool vmlat_kernel_stack_format(int32_t stack, struct ds *);
 
+/* Number of events that the programs had no room for since they were loaded.
+ * 'n' of them were lost to vmlat/record: vmlat_kernel_events_read() does not
+ * count them. */
+uint64_t vmlat_kernel_events_lost(void);
+void vmlat_kernel_events_were_records(uint64_t n);
+
 /* Makes libbpf log through OVS's log; any thread, any number of times. */
 void vmlat_kernel_libbpf_init(void);
 

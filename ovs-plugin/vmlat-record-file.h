@@ -155,11 +155,11 @@ struct vmlat_record_file {
 };
 
 /* Opens and checks a file, which must not be made shorter while it is open.
- * A block that goes beyond the end of the file means that it was cut off there:
- * whole records in it are used.  Returns NULL and sets '*errorp', which the
- * caller must free, to one line that names the file and what is wrong: not a
- * file of records, unknown version, a block of a wrong length, a string without
- * an end, ...  Of the records nothing is checked but their size: see
+ * A block that goes beyond the end of the file means that it was cut off
+ * there: whole records in it are used.  Returns NULL and sets '*errorp', which
+ * the caller must free, to one line that names the file and what is wrong: not
+ * a file of records, unknown version, a block of a wrong length, a string
+ * without an end, ...  Of the records nothing is checked but their size: see
  * vmlat_record_is_sane(). */
 struct vmlat_record_file *vmlat_record_file_open(const char *name,
                                                  char **errorp);

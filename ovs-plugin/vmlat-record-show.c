@@ -84,7 +84,8 @@ put_status(const struct vmlat_record_info *info, struct ds *ds)
         }
     }
     if (info->clock_error_ns) {
-        ds_put_cstr(ds, "times of userspace datapaths fit CLOCK_MONOTONIC to ");
+        ds_put_cstr(ds, "times of userspace datapaths fit CLOCK_MONOTONIC "
+                        "to ");
         vmlat_put_us(ds, info->clock_error_ns);
         ds_put_char(ds, '\n');
     }

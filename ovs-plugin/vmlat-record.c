@@ -94,7 +94,8 @@ static uint16_t slot_ids[VMLAT_MAX_PORTS] OVS_GUARDED_BY(mutex); /* 0: none. */
 static struct latch latch;
 static bool has_thread;
 static ATOMIC(long long int) drain_begin = 0;   /* time_msec(), of the last
-                                                 * time that all was taken in. */
+                                                 * time that it took in all
+                                                 * there was. */
 
 /* Of the main thread. */
 static struct vmlat_record_source source;
@@ -504,8 +505,11 @@ vmlat_record_clear(void)
         close_ring();
     }
     ovs_mutex_lock(&mutex);
-    free(ring);
-    ring = NULL;
+    if (ring) {
+        /* By another thread: giving back a gigabyte takes a while. */
+        ovsrcu_postpone(free, ring);
+        ring = NULL;
+    }
     free(ids);
     ids = NULL;
     n_ids = allocated_ids = 0;
@@ -530,10 +534,31 @@ describe_filter(const struct vmlat_filter *f)
     ds_destroy(&ds);
 }
 
+/* What is measured has another filter than before, while it is recorded. */
+void
+vmlat_record_filter_changed(void)
+{
+    struct ds ds = DS_EMPTY_INITIALIZER;
+
+    if (vmlat_record_is_on()) {
+        ds_put_format(&ds, "%s%slater of ", source.filter,
+                      source.filter[0] ? ", " : "");
+        if (vmlat_filter()) {
+            ds_put_cstr(&ds, "what is measured: ");
+            vmlat_filter_format(vmlat_filter(), &ds);
+        } else {
+            ds_put_cstr(&ds, "all");
+        }
+        ovs_strzcpy(source.filter, ds_cstr(&ds), sizeof source.filter);
+    }
+    ds_destroy(&ds);
+}
+
 char *
 vmlat_record_start(const struct vmlat_filter *f, size_t max)
 {
-    struct vmlat_record *new_ring = calloc(max, sizeof *new_ring);
+    /* Not xcalloc(): there need not be so much. */
+    struct vmlat_record *new_ring = (calloc)(max, sizeof *new_ring);
 
     if (!new_ring) {
         return xasprintf("no memory for %"PRIuSIZE" records", max);

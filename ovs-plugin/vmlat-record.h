@@ -119,6 +119,9 @@ void vmlat_record_run(bool changed);
 void vmlat_record_wait(void);
 void vmlat_record_exit(void);
 
+/* vmlat/start has given another filter to what is measured. */
+void vmlat_record_filter_changed(void);
+
 /* vmlat/clear is about to forget ports, or has. */
 void vmlat_record_ports_forgetting(void) OVS_REQUIRES(vmlat_ports_mutex);
 void vmlat_record_ports_forgotten(void) OVS_REQUIRES(vmlat_ports_mutex);

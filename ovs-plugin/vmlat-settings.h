@@ -49,6 +49,12 @@ struct smap;
     VMLAT_SETTING_BOOL(STACKS, "vmlat-stacks", false,                         \
                        "keep the kernel's stacks of packets for "             \
                        "vmlat/events")                                        \
+    VMLAT_SETTING_NUM(RECORD_MAX, "vmlat-record-max", 100000, 1, 10000000, 1, \
+                      "records that vmlat/record keeps at most, 112 bytes "   \
+                      "each, unless records= is given to it")                 \
+    VMLAT_SETTING_BOOL(VIRT, "vmlat-virt", true,                              \
+                       "measure also between ports and VMs: taps, "           \
+                       "vhost-net, KVM")                                      \
     VMLAT_SETTING_BOOL(BYPASS_WATCH, "vmlat-bypass-watch", false,             \
                        "watch all the time whether the kernel's routing "     \
                        "takes VMs' traffic away from the datapath, and log "  \

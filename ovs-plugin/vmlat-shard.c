@@ -53,6 +53,9 @@ static unsigned int n_slots OVS_GUARDED_BY(vmlat_shards_mutex);
 static unsigned int n_pairs OVS_GUARDED_BY(vmlat_shards_mutex);
 static unsigned int max_n_pairs OVS_GUARDED_BY(vmlat_shards_mutex) = 8192;
 
+/* Do shards have queues? */
+static bool has_queues OVS_GUARDED_BY(vmlat_shards_mutex);
+
 /* Packets written off, by slot and kind. */
 static uint64_t written_off[VMLAT_MAX_PORTS][2]
     OVS_GUARDED_BY(vmlat_ports_mutex);
@@ -111,6 +114,14 @@ shard_replenish(struct vmlat_shard *shard)
     }
 }
 
+static void
+shard_add_queue(struct vmlat_shard *shard)
+    OVS_REQUIRES(vmlat_shards_mutex)
+{
+    atomic_store_explicit(&shard->queue, vmlat_event_queue_create(),
+                          memory_order_release);
+}
+
 struct vmlat_shard *
 vmlat_shard_create(void)
 {
@@ -129,6 +140,9 @@ vmlat_shard_create(void)
     if (!shard) {
         shard = xzalloc_cacheline(sizeof *shard);
         shard->events = vmlat_event_ring_create();
+        if (has_queues) {
+            shard_add_queue(shard);
+        }
         ovs_list_push_back(&all_shards, &shard->node);
         for (size_t slot = 0; slot < VMLAT_MAX_PORTS; slot++) {
             if (!slot || slot_used[slot]) {
@@ -217,6 +231,61 @@ vmlat_shards_n_pairs(void)
     }
     ovs_mutex_unlock(&vmlat_shards_mutex);
     return n;
+}
+
+void
+vmlat_shards_queues_create(void)
+{
+    struct vmlat_shard *shard;
+
+    ovs_mutex_lock(&vmlat_shards_mutex);
+    if (!has_queues) {
+        has_queues = true;
+        LIST_FOR_EACH (shard, node, &all_shards) {
+            shard_add_queue(shard);
+        }
+    }
+    ovs_mutex_unlock(&vmlat_shards_mutex);
+}
+
+void
+vmlat_shards_queues_destroy(void)
+{
+    struct vmlat_shard *shard;
+
+    ovs_mutex_lock(&vmlat_shards_mutex);
+    has_queues = false;
+    LIST_FOR_EACH (shard, node, &all_shards) {
+        struct vmlat_event_queue *queue;
+
+        atomic_read_relaxed(&shard->queue, &queue);
+        if (queue) {
+            atomic_store_relaxed(&shard->queue, NULL);
+            vmlat_event_queue_destroy(queue);
+        }
+    }
+    ovs_mutex_unlock(&vmlat_shards_mutex);
+}
+
+struct vmlat_event_queue **
+vmlat_shards_queues(size_t *n)
+{
+    struct vmlat_event_queue **queues;
+    struct vmlat_shard *shard;
+
+    *n = 0;
+    ovs_mutex_lock(&vmlat_shards_mutex);
+    queues = xmalloc((ovs_list_size(&all_shards) + 1) * sizeof *queues);
+    LIST_FOR_EACH (shard, node, &all_shards) {
+        struct vmlat_event_queue *queue;
+
+        atomic_read_relaxed(&shard->queue, &queue);
+        if (queue) {
+            queues[(*n)++] = queue;
+        }
+    }
+    ovs_mutex_unlock(&vmlat_shards_mutex);
+    return queues;
 }
 
 void

@@ -79,6 +79,7 @@ vmlat_counter_get(const atomic_uint64_t *counter)
 #define VMLAT_TX     (1u << 1)  /* Measure packets that leave. */
 #define VMLAT_FILTER (1u << 2)  /* There is a packet filter. */
 #define VMLAT_EVENTS (1u << 3)  /* Keep packets above 'vmlat_min_ns'. */
+#define VMLAT_RECORD (1u << 4)  /* Queue all packets for vmlat/record. */
 
 /* What the data path does.  Read once per burst. */
 extern atomic_uint32_t vmlat_active;
@@ -151,6 +152,7 @@ vmlat_pair_key(uint16_t in, uint16_t out, enum vmlat_segment segment)
 
 struct pmd_perf_stats;
 struct vmlat_event_ring;
+struct vmlat_event_queue;
 
 /* One in so many bursts is timed to know the module's own cost. */
 #define VMLAT_COST_SAMPLE 256
@@ -188,6 +190,9 @@ struct vmlat_tx {
     uint32_t calls;                 /* Calls of the ring. */
     uint32_t n_runs;
     uint64_t ticks;                 /* When the ring took the last ones. */
+    uint64_t signal_ticks;          /* When the guest was about to be told of
+                                     * what is in its ring, 0: was not. */
+    bool keep_all;                  /* Headers, whatever the time. */
     struct dp_packet **packets;     /* Of a vhost-user port: still there when
                                      * the ring has taken them.  Else NULL. */
     struct vmlat_tx_run runs[VMLAT_MAX_BURST];
@@ -227,6 +232,7 @@ struct vmlat_shard {
     atomic_uint32_t n_pairs;
     atomic_uint32_t table_seq;      /* Odd: 'table' is being made anew. */
     struct vmlat_event_ring *events;
+    ATOMIC(struct vmlat_event_queue *) queue; /* NULL: not recording. */
 
     /* What the module itself takes, sampled: one in VMLAT_COST_SAMPLE bursts
      * is timed. */
@@ -295,6 +301,15 @@ void vmlat_shards_add_port(uint16_t slot);
 /* Replenishes the shards' spare pairs up to the limit of 'max_pairs'
  * histograms in all.  Main thread. */
 void vmlat_shards_replenish(unsigned int max_pairs);
+
+/* Gives every shard a queue for vmlat/record, those that are made later as
+ * well, or takes them away again.  Main thread. */
+void vmlat_shards_queues_create(void);
+void vmlat_shards_queues_destroy(void);
+
+/* Returns the queues in an array that the caller must free, their number in
+ * '*n'.  They stay until vmlat_shards_queues_destroy().  Any thread. */
+struct vmlat_event_queue **vmlat_shards_queues(size_t *n);
 
 /* What the module's own code took in the bursts that were timed, since the
  * start of the daemon. */

@@ -162,6 +162,7 @@ struct bars {
     size_t first, last;         /* Buckets with samples. */
     size_t core_last;
     size_t core, tail;
+    bool coarse;                /* See VMLAT_HIST_COARSE. */
     uint64_t most;              /* Samples in the fullest line. */
 };
 
@@ -204,7 +205,7 @@ bars_count(struct bars *bars, size_t *n_core, size_t *n_tail)
 }
 
 static void
-bars_init(struct bars *bars, const struct vmlat_snapshot *s)
+bars_init(struct bars *bars, const struct vmlat_snapshot *s, bool coarse)
 {
     size_t n_core, n_tail;
 
@@ -213,7 +214,13 @@ bars_init(struct bars *bars, const struct vmlat_snapshot *s)
     bars->last = vmlat_histogram_bucket(s->max);
     bars->core_last
         = vmlat_histogram_bucket(vmlat_snapshot_percentile(s, 99));
+    bars->coarse = coarse;
     bars->core = 1;
+    if (coarse) {
+        bars->first = vmlat_snapshot_first(s);
+        bars->last = vmlat_snapshot_last(s);
+        bars->core = VMLAT_HIST_COARSE;
+    }
     bars->tail = VMLAT_HIST_N_SUB;
     for (;;) {
         bars_count(bars, &n_core, &n_tail);
@@ -229,14 +236,14 @@ bars_init(struct bars *bars, const struct vmlat_snapshot *s)
 }
 
 static void
-put_bars(const struct vmlat_snapshot *s, struct ds *ds)
+put_bars(const struct vmlat_snapshot *s, bool coarse, struct ds *ds)
 {
     bool was_empty = false;
     uint64_t so_far = 0;
     struct bars bars;
     size_t next;
 
-    bars_init(&bars, s);
+    bars_init(&bars, s, coarse);
     ds_put_format(ds, "%11s   %11s %12s %6s %6s\n",
                   "from", "to", "packets", "%", "sum %");
     for (size_t i = bars.first / bars.core * bars.core; i <= bars.last;
@@ -256,7 +263,8 @@ put_bars(const struct vmlat_snapshot *s, struct ds *ds)
         was_empty = false;
         so_far += n;
 
-        vmlat_put_us(&from, vmlat_histogram_bucket_floor(i));
+        vmlat_put_us(&from, (coarse ? vmlat_histogram_coarse_floor(i)
+                             : vmlat_histogram_bucket_floor(i)));
         if (next <= VMLAT_HIST_OVERFLOW) {
             vmlat_put_us(&to, vmlat_histogram_bucket_floor(next));
         } else {
@@ -300,7 +308,7 @@ put_histogram(struct vmlat_view *view, const struct vmlat_row *row,
     ds_put_cstr(ds, ", mean ");
     vmlat_put_us(ds, vmlat_snapshot_mean(s));
     ds_put_char(ds, '\n');
-    put_bars(s, ds);
+    put_bars(s, row->segment >= VMLAT_FIRST_VIRT, ds);
 }
 
 /* Shows histograms: as bars for people, all their buckets that have samples
@@ -365,6 +373,7 @@ vmlat_command_histogram(const struct vmlat_args *args_, struct ds *reply)
                                     "to packets");
             for (size_t i = 0; i < view.n_rows; i++) {
                 const struct vmlat_row *row = &view.rows[i];
+                bool coarse = row->segment >= VMLAT_FIRST_VIRT;
 
                 for (size_t j = 0; j < VMLAT_HIST_N_BUCKETS; j++) {
                     if (!row->snapshot->buckets[j]) {
@@ -376,10 +385,14 @@ vmlat_command_histogram(const struct vmlat_args *args_, struct ds *reply)
                     vmlat_out_string(&out, vmlat_row_peer(row));
                     vmlat_out_string(&out, vmlat_row_direction(row));
                     vmlat_out_string(&out, vmlat_segment_names[row->segment]);
-                    vmlat_out_ns(&out, vmlat_histogram_bucket_floor(j));
-                    vmlat_out_ns(&out, (j < VMLAT_HIST_OVERFLOW
-                                        ? vmlat_histogram_bucket_ceil(j)
-                                        : row->snapshot->max));
+                    vmlat_out_ns(&out, (coarse
+                                        ? vmlat_histogram_coarse_floor(j)
+                                        : vmlat_histogram_bucket_floor(j)));
+                    vmlat_out_ns(&out, (j >= VMLAT_HIST_OVERFLOW
+                                        ? row->snapshot->max
+                                        : coarse
+                                        ? vmlat_histogram_coarse_ceil(j)
+                                        : vmlat_histogram_bucket_ceil(j)));
                     vmlat_out_integer(&out, row->snapshot->buckets[j]);
                 }
             }

@@ -34,6 +34,7 @@
 #include "vmlat-port.h"
 #include "vmlat-settings.h"
 #include "vmlat-shard.h"
+#include "vmlat-virt.h"
 
 /* vmlat/status. */
 
@@ -210,8 +211,74 @@ status_kernel_put(struct ds *ds)
     ds_put_char(ds, '\n');
 }
 
-/* Appends a table of the points in the kernel, with the state of all of it in
- * the first row. */
+/* Between ports and VMs. */
+
+static const char *
+status_virt_state(void)
+{
+    switch (vmlat_virt_state()) {
+    case VMLAT_VIRT_WAITING:
+        return "waiting";
+    case VMLAT_VIRT_LOADING:
+        return "loading";
+    case VMLAT_VIRT_ON:
+        return "measured";
+    case VMLAT_VIRT_UNLOADING:
+        return "unloading";
+    case VMLAT_VIRT_FAILED:
+        return "failed";
+    case VMLAT_VIRT_OFF:
+    default:
+        return "off";
+    }
+}
+
+static void
+status_virt_put(struct ds *ds)
+{
+    const char *why_not = vmlat_virt_why_not();
+
+    ds_put_cstr(ds, "between ports and VMs: ");
+    if (why_not) {
+        ds_put_format(ds, "%s: %s",
+                      (vmlat_virt_state() == VMLAT_VIRT_ON
+                       ? "measured in part" : "not measured"), why_not);
+    } else if (vmlat_virt_state() == VMLAT_VIRT_OFF) {
+        ds_put_cstr(ds, (!vmlat_setting_get(VMLAT_SET_VIRT)
+                         ? "not measured, vmlat-virt is false"
+                         : vmlat_state() == VMLAT_STARTED
+                         ? "no port is a tap of a VM"
+                         : "nothing is attached to the kernel"));
+    } else {
+        ds_put_cstr(ds, status_virt_state());
+    }
+    if (vmlat_virt_memory()) {
+        ds_put_format(ds, ", %.1f MiB of kernel memory",
+                      vmlat_virt_memory() / 1048576.0);
+    }
+    if (vmlat_virt_n_left_out()) {
+        ds_put_format(ds, "; no room for %"PRIuSIZE" ports until the next "
+                      "start", vmlat_virt_n_left_out());
+    }
+    ds_put_char(ds, '\n');
+}
+
+static void
+status_point_rows(const struct vmlat_kernel_point *points, size_t n,
+                  struct vmlat_out *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        vmlat_out_row(out);
+        vmlat_out_string(out, points[i].name);
+        status_put_or_dash(out, points[i].how);
+        status_put_or_dash(out, points[i].why_not);
+        vmlat_out_string(out, points[i].how ? "-" : points[i].lost);
+        vmlat_out_integer(out, points[i].missed);
+    }
+}
+
+/* Appends a table of the points in the kernel.  Before those for the datapath
+ * and those between ports and VMs there is a row with the state of these. */
 static void
 status_points(const struct vmlat_args *args, struct ds *reply)
 {
@@ -228,16 +295,19 @@ status_points(const struct vmlat_args *args, struct ds *reply)
     status_put_or_dash(&out, vmlat_kernel_why_not());
     vmlat_out_string(&out, "-");
     vmlat_out_none(&out);
-    for (size_t i = 0; i < n; i++) {
-        vmlat_out_row(&out);
-        vmlat_out_string(&out, points[i].name);
-        status_put_or_dash(&out, points[i].how);
-        status_put_or_dash(&out, points[i].why_not);
-        vmlat_out_string(&out, points[i].how ? "-" : points[i].lost);
-        vmlat_out_integer(&out, points[i].missed);
-    }
-    vmlat_out_finish(&out, reply);
+    status_point_rows(points, n, &out);
     free(points);
+
+    n = vmlat_virt_points(&points);
+    vmlat_out_row(&out);
+    vmlat_out_string(&out, "virt");
+    vmlat_out_string(&out, status_virt_state());
+    status_put_or_dash(&out, vmlat_virt_why_not());
+    vmlat_out_string(&out, "-");
+    vmlat_out_none(&out);
+    status_point_rows(points, n, &out);
+    free(points);
+    vmlat_out_finish(&out, reply);
 }
 
 static void
@@ -256,6 +326,8 @@ status_summary(struct ds *ds)
                   why_not ? why_not : "");
     ds_put_cstr(ds, "             ");
     status_kernel_put(ds);
+    ds_put_cstr(ds, "             ");
+    status_virt_put(ds);
     ds_put_cstr(ds, "clock:       ");
     if (vmlat_clock_hz()) {
         ds_put_format(ds, "%.3f MHz\n", vmlat_clock_hz() / 1e6);

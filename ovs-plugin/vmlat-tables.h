@@ -23,9 +23,11 @@
 
 #include <linux/types.h>
 #include "vmlat-abi.h"
+#include "vmlat-virt-abi.h"
 
 /* Segments.  "ovs" and "ovs-upcall" are of both datapaths, the stages of
- * VMLAT_BPF_STAGES of the kernel's.
+ * VMLAT_BPF_STAGES of the kernel's, those of VMLAT_VIRT_STAGES between a port
+ * and its VM.
  *
  * VMLAT_SEGMENT(ID, name, meaning) */
 #define VMLAT_SEGMENTS                                                        \
@@ -39,9 +41,13 @@
     VMLAT_SEGMENT(POLL_GAP, "poll-gap",                                       \
                   "between two polls of a receive queue: the bound of the "   \
                   "unseen wait in the ring")                                  \
-    VMLAT_BPF_STAGES
+    VMLAT_BPF_STAGES                                                          \
+    VMLAT_VIRT_STAGES
 #define VMLAT_BPF_STAGE(ID, NAME, MEANING) VMLAT_SEGMENT(ID, NAME, MEANING)
+#define VMLAT_VIRT_STAGE(ID, NAME, MEANING) \
+    VMLAT_SEGMENT(VIRT_##ID, NAME, MEANING)
 #define VMLAT_FIRST_STAGE (VMLAT_SEG_POLL_GAP + 1)
+#define VMLAT_FIRST_VIRT (VMLAT_FIRST_STAGE + VMLAT_N_STAGES - 2)
 
 /* What became of a packet that entered at a port.  Every packet that entered
  * has exactly one fate, so that the fates add up to the packets.

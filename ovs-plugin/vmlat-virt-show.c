@@ -324,7 +324,9 @@ put_why_not(struct ds *ds)
     const char *why_not = vmlat_virt_why_not();
 
     if (why_not) {
-        ds_put_format(ds, "not measured: %s\n", why_not);
+        ds_put_format(ds, "%s: %s\n",
+                      (vmlat_virt_state() == VMLAT_VIRT_ON
+                       ? "measured in part" : "not measured"), why_not);
     } else if (vmlat_virt_state() == VMLAT_VIRT_OFF) {
         ds_put_cstr(ds, "no port is a tap of a VM, or nothing is measured\n");
     }

@@ -85,6 +85,7 @@ static bool has_thread;
 static uint64_t seen_seq;
 static struct vmlat_virt_program *current;      /* Whose maps are read. */
 static const struct vmlat_virt_maps *maps;      /* Its maps. */
+static const char *partly;      /* What it cannot measure, NULL if nothing. */
 static bool started;
 static bool following;          /* Not yet told to stop. */
 static bool needed;             /* Since the start, there has been a tap. */
@@ -438,6 +439,7 @@ drop_current(void)
     vmlat_virt_program_unload(current);
     current = NULL;
     maps = NULL;
+    partly = NULL;
     memset(row_of_slot, 0, sizeof row_of_slot);
     n_rows_used = 0;
     n_left_out = 0;
@@ -496,7 +498,7 @@ vmlat_virt_start(void)
     }
     ovs_mutex_unlock(&mutex);
 
-    if (is_off) {
+    if (is_off && !started) {
         drop_current();
     } else if (again) {
         latch_set(&latch);
@@ -564,6 +566,11 @@ vmlat_virt_run(void)
         current = program;
         maps = vmlat_virt_program_maps(program);
         vmlat_virt_read_set(maps);
+        partly = (!vmlat_virt_program_can_rx(program)
+                  ? "packets to VMs cannot be followed, see vmlat/status"
+                  : !vmlat_virt_program_can_tx(program)
+                  ? "packets from VMs cannot be followed, see vmlat/status"
+                  : NULL);
         VLOG_INFO("the way between ports and VMs is being measured");
     }
     if (maps && on) {
@@ -619,7 +626,8 @@ vmlat_virt_why_not(void)
     ovs_mutex_lock(&mutex);
     s = (state == VMLAT_VIRT_FAILED ? why_not
          : state == VMLAT_VIRT_WAITING
-         ? "the kernel has no vhost: no VM uses vhost-net" : NULL);
+         ? "the kernel has no vhost: no VM uses vhost-net"
+         : state == VMLAT_VIRT_ON ? partly : NULL);
     ovs_mutex_unlock(&mutex);
     return s;
 }

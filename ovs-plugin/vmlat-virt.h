@@ -75,8 +75,8 @@ enum vmlat_virt_state {
 };
 enum vmlat_virt_state vmlat_virt_state(void);
 
-/* Why nothing is measured, one line; NULL if it is, or if it was not asked to
- * be. */
+/* Why nothing is measured, or, in VMLAT_VIRT_ON, what is not, one line; NULL
+ * if all is, or if it was not asked to be. */
 const char *vmlat_virt_why_not(void);
 
 /* How each point is attached, for vmlat/status.  Free the array. */

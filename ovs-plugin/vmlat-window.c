@@ -26,6 +26,7 @@
 #include "util.h"
 #include "vmlat-clock.h"
 #include "vmlat-event.h"
+#include "vmlat-virt.h"
 
 /* Histograms are kept as what their buckets hold that are not empty: of
  * thousands of histograms most have a few dozens. */
@@ -96,6 +97,9 @@ struct vmlat_base {
 
     struct vmlat_kernel_handler *handlers; /* By thread. */
     size_t n_handlers;
+
+    struct vmlat_virt_port *virt; /* By slot. */
+    size_t n_virt;
 };
 
 /* Subtracts 'before' from '*counter'. */
@@ -183,8 +187,8 @@ keep_pair(const struct vmlat_port *in, const struct vmlat_port *out,
         .total = s->total,
         .buckets.first = base->n_buckets,
     };
-    for (unsigned int i = vmlat_histogram_bucket(s->min);
-         i <= vmlat_histogram_bucket(s->max); i++) {
+    for (unsigned int i = vmlat_snapshot_first(s);
+         i <= vmlat_snapshot_last(s); i++) {
         if (s->buckets[i]) {
             sparse_add(base, &pair->buckets, i, s->buckets[i]);
         }
@@ -194,10 +198,9 @@ keep_pair(const struct vmlat_port *in, const struct vmlat_port *out,
 /* Leaves what is in 's' and was not in 'pair'. */
 static void
 subtract_pair(struct vmlat_base *base, const struct base_pair *pair,
-              struct vmlat_snapshot *s)
+              bool coarse, struct vmlat_snapshot *s)
 {
-    unsigned int last = vmlat_histogram_bucket(s->max);
-    unsigned int lowest = VMLAT_HIST_N_BUCKETS, highest = 0;
+    unsigned int last = vmlat_snapshot_last(s);
 
     for (size_t i = 0; i < pair->buckets.n; i++) {
         const struct bucket *b = &base->buckets[pair->buckets.first + i];
@@ -206,24 +209,10 @@ subtract_pair(struct vmlat_base *base, const struct base_pair *pair,
     }
     subtract(base, &s->total, pair->total);
     s->count = 0;
-    for (unsigned int i = vmlat_histogram_bucket(s->min); i <= last; i++) {
-        if (s->buckets[i]) {
-            lowest = MIN(lowest, i);
-            highest = i;
-            s->count += s->buckets[i];
-        }
+    for (unsigned int i = vmlat_snapshot_first(s); i <= last; i++) {
+        s->count += s->buckets[i];
     }
-    if (!s->count) {
-        s->min = UINT64_MAX;
-        s->max = s->total = 0;
-        return;
-    }
-    if (s->min >= pair->min) {
-        s->min = MAX(s->min, vmlat_histogram_bucket_floor(lowest));
-    }
-    if (s->max <= pair->max) {
-        s->max = MIN(s->max, vmlat_histogram_bucket_ceil(highest));
-    }
+    vmlat_snapshot_bound(s, pair->min, pair->max, coarse);
 }
 
 static void
@@ -241,7 +230,8 @@ window_pair(const struct vmlat_port *in, const struct vmlat_port *out,
 
     if (pair) {
         *aux->scratch = *s;
-        subtract_pair(aux->base, pair, aux->scratch);
+        subtract_pair(aux->base, pair, segment >= VMLAT_FIRST_VIRT,
+                      aux->scratch);
         s = aux->scratch;
     }
     if (s->count) {
@@ -282,6 +272,7 @@ read_pairs(vmlat_pair_cb *cb, void *aux)
     struct gaps_aux gaps = { cb, aux };
 
     vmlat_pairs_read(cb, aux);
+    vmlat_virt_pairs_read(cb, aux);
     vmlat_port_for_each(read_gaps, &gaps);
 }
 
@@ -681,6 +672,61 @@ vmlat_window_handlers(struct vmlat_base *base,
     return n;
 }
 
+/* Between ports and VMs. */
+
+static int
+compare_virt(const void *a_, const void *b_)
+{
+    const struct vmlat_virt_port *a = a_;
+    const struct vmlat_virt_port *b = b_;
+
+    return a->slot - b->slot;
+}
+
+static void
+subtract_depth(struct vmlat_base *base, struct vmlat_virt_depth *depth,
+               const struct vmlat_virt_depth *before)
+{
+    subtract_bpf(base, &depth->samples, before->samples);
+    subtract_bpf(base, &depth->total, before->total);
+    for (size_t i = 0; i < VMLAT_VIRT_DEPTH_BUCKETS; i++) {
+        subtract_bpf(base, &depth->buckets[i], before->buckets[i]);
+    }
+    vmlat_virt_depth_set_max(depth, before->max);
+}
+
+size_t
+vmlat_window_virt(struct vmlat_base *base, struct vmlat_virt_port **portsp)
+{
+    struct vmlat_virt_port *ports;
+    size_t n;
+
+    n = vmlat_virt_ports_read(&ports);
+    *portsp = ports;
+    for (size_t i = 0; base && base->n_virt && i < n; i++) {
+        struct vmlat_virt_port *port = &ports[i];
+        const struct vmlat_virt_port *before
+            = bsearch(port, base->virt, base->n_virt, sizeof *port,
+                      compare_virt);
+
+        if (!before) {
+            continue;
+        }
+#define VMLAT_VIRT_COUNT(MEMBER, N)                                     \
+        for (size_t j = 0; j < N; j++) {                                \
+            subtract(base, &port->counts.MEMBER[j],                     \
+                     before->counts.MEMBER[j]);                         \
+        }
+        VMLAT_VIRT_COUNTS
+#undef VMLAT_VIRT_COUNT
+        port->inside_before = MAX(vmlat_virt_inside(before), 0);
+        port->waiting_before = MAX(vmlat_virt_waiting(before), 0);
+        subtract_depth(base, &port->tap_ring, &before->tap_ring);
+        subtract_depth(base, &port->vring, &before->vring);
+    }
+    return n;
+}
+
 /* The base. */
 
 static uint64_t
@@ -746,6 +792,9 @@ vmlat_base_create(uint32_t what)
                   compare_handlers);
         }
     }
+    if (what & VMLAT_WINDOW_VIRT) {
+        base->n_virt = vmlat_virt_ports_read(&base->virt);
+    }
     if (what & VMLAT_WINDOW_EVENTS) {
         base->events_lost = count_events_lost();
     }
@@ -764,6 +813,7 @@ vmlat_base_destroy(struct vmlat_base *base)
         free(base->drops);
         free(base->flows);
         free(base->handlers);
+        free(base->virt);
         free(base);
     }
 }

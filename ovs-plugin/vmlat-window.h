@@ -38,6 +38,7 @@
 
 struct ds;
 struct vmlat_base;
+struct vmlat_virt_port;
 
 /* What a struct vmlat_base is about, so what may be read with it. */
 enum vmlat_window_bit {
@@ -49,8 +50,9 @@ enum vmlat_window_bit {
     VMLAT_WINDOW_FLOWS = 1 << 21,
     VMLAT_WINDOW_HANDLERS = 1 << 22,
     VMLAT_WINDOW_EVENTS = 1 << 23,
+    VMLAT_WINDOW_VIRT = 1 << 24,
 
-    VMLAT_WINDOW_ANY = 0xff << 16,
+    VMLAT_WINDOW_ANY = 0x1ff << 16,
 };
 
 /* Takes what has been counted by now of 'what', bits of enum vmlat_window_bit.
@@ -116,6 +118,8 @@ size_t vmlat_window_flows(struct vmlat_base *base,
                           struct vmlat_kernel_flow **, uint64_t *left_out);
 size_t vmlat_window_handlers(struct vmlat_base *base,
                              struct vmlat_kernel_handler **);
+
+size_t vmlat_window_virt(struct vmlat_base *base, struct vmlat_virt_port **);
 
 /* Smallest value, in ns, that a bucket of a struct vmlat_bpf_small_hist
  * counts. */

@@ -35,9 +35,11 @@
 #include "vmlat-interval.h"
 #include "vmlat-kernel.h"
 #include "vmlat-port.h"
+#include "vmlat-record.h"
 #include "vmlat-rtt.h"
 #include "vmlat-settings.h"
 #include "vmlat-shard.h"
+#include "vmlat-virt.h"
 
 VLOG_DEFINE_THIS_MODULE(vmlat);
 
@@ -125,24 +127,40 @@ apply_settings(void)
 
     atomic_store_relaxed(&vmlat_min_ns, min_ns);
     set_active(min_ns ? VMLAT_EVENTS : 0, min_ns ? 0 : VMLAT_EVENTS);
+    set_active(vmlat_record_is_on() ? VMLAT_RECORD : 0,
+               vmlat_record_is_on() ? 0 : VMLAT_RECORD);
     vmlat_kernel_configure(filter);
+    vmlat_virt_configure();
+}
+
+void
+vmlat_record_changed(void)
+{
+    apply_settings();
 }
 
 static void
 set_filter(const struct vmlat_filter *new)
 {
+    bool has_new = new && vmlat_filter_is_packet_filter(new);
+    bool same = (filter && has_new ? vmlat_filter_equal(filter, new)
+                 : !filter && !has_new);
+
     if (filter) {
         vmlat_filter_destroy(filter);
         free(filter);
         filter = NULL;
     }
-    if (new && vmlat_filter_is_packet_filter(new)) {
+    if (has_new) {
         filter = xmalloc(sizeof *filter);
         vmlat_filter_clone(filter, new);
     }
     vmlat_datapath_set_filter(filter);
     vmlat_kernel_configure(filter);
     set_active(filter ? VMLAT_FILTER : 0, filter ? 0 : VMLAT_FILTER);
+    if (!same) {
+        vmlat_record_filter_changed();
+    }
 }
 
 char *
@@ -180,6 +198,7 @@ vmlat_start(const struct vmlat_filter *new_filter)
     }
     /* Again, too: it tries again if it failed. */
     vmlat_kernel_start(filter);
+    vmlat_virt_start();
     return NULL;
 }
 
@@ -187,7 +206,8 @@ bool
 vmlat_start_pending(void)
 {
     return (state == VMLAT_STARTED
-            && vmlat_kernel_state() == VMLAT_KERNEL_LOADING);
+            && (vmlat_kernel_state() == VMLAT_KERNEL_LOADING
+                || vmlat_virt_state() == VMLAT_VIRT_LOADING));
 }
 
 void
@@ -199,6 +219,7 @@ vmlat_stop(void)
         stop_deadline = time_msec() + STOP_TIMEOUT;
         set_active(0, VMLAT_RX);
         vmlat_kernel_stop_rx();
+        vmlat_virt_stop_rx();
         stop_wait_for_grace();
     }
 }
@@ -219,7 +240,7 @@ n_inside(void)
               + accounts[i].fates[1][VMLAT_FATE_INSIDE]);
     }
     free(accounts);
-    return n;
+    return n + vmlat_virt_n_inside();
 }
 
 static void
@@ -247,12 +268,14 @@ stop_run(void)
             break;
         }
         vmlat_kernel_stop();
+        vmlat_virt_stop();
         stop_step = STOP_DETACH;
         /* Fall through. */
 
     case STOP_DETACH:
-        if (vmlat_kernel_state() == VMLAT_KERNEL_OFF
-            || !vmlat_kernel_is_supported()) {
+        if ((vmlat_kernel_state() == VMLAT_KERNEL_OFF
+             || !vmlat_kernel_is_supported())
+            && vmlat_virt_state() == VMLAT_VIRT_OFF) {
             state = VMLAT_STOPPED;
             vmlat_accounts_stopped = true;
             VLOG_INFO("stopped");
@@ -266,9 +289,12 @@ vmlat_clear(void)
 {
     ovs_mutex_lock(&vmlat_ports_mutex);
     next_number(&vmlat_epoch);
+    vmlat_record_ports_forgetting();
     vmlat_port_forget_gone();
+    vmlat_record_ports_forgotten();
     vmlat_accounts_forget_written_off();
     vmlat_kernel_clear();
+    vmlat_virt_clear();
     ovs_mutex_unlock(&vmlat_ports_mutex);
     cleared_at = time_wall_msec();
 }
@@ -328,7 +354,9 @@ vmlat_run_main(void)
         ovs_mutex_lock(&vmlat_ports_mutex);
         vmlat_port_for_each(refresh_port, NULL);
         ovs_mutex_unlock(&vmlat_ports_mutex);
+        vmlat_virt_ports_changed();
     }
+    vmlat_virt_run();
     if (changed || time_msec() >= next_refresh) {
         next_refresh = time_msec() + REFRESH_INTERVAL;
         if (state == VMLAT_STARTED) {
@@ -341,6 +369,7 @@ vmlat_run_main(void)
     }
     vmlat_interval_run();
     vmlat_rtt_run();
+    vmlat_record_run(changed);
     vmlat_bypass_run(changed);
 }
 
@@ -348,6 +377,7 @@ void
 vmlat_wait_main(void)
 {
     vmlat_kernel_wait();
+    vmlat_virt_wait();
     if (state == VMLAT_STARTED) {
         poll_timer_wait_until(next_refresh);
     } else if (state == VMLAT_STOPPING) {
@@ -355,6 +385,7 @@ vmlat_wait_main(void)
     }
     vmlat_interval_wait();
     vmlat_rtt_wait();
+    vmlat_record_wait();
     vmlat_bypass_wait();
 }
 
@@ -363,9 +394,11 @@ vmlat_exit_main(void)
 {
     vmlat_interval_exit();
     vmlat_rtt_exit();
+    vmlat_record_exit();
     vmlat_bypass_exit();
     atomic_store_explicit(&vmlat_active, 0u, memory_order_release);
     vmlat_kernel_exit();
+    vmlat_virt_exit();
     state = VMLAT_STOPPED;
 }
 

@@ -53,6 +53,9 @@ bool vmlat_start_pending(void);
 /* Stops.  Packets that are inside are still measured, for up to a second. */
 void vmlat_stop(void);
 
+/* vmlat/record has begun or ended: makes the data path act accordingly. */
+void vmlat_record_changed(void);
+
 /* Forgets all counts, without a pause for the threads that measure. */
 void vmlat_clear(void);
 

@@ -34,6 +34,7 @@
 #include "util.h"
 #include "vmlat-filter.h"
 #include "vmlat-packet.h"
+#include "vmlat-record-file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
@@ -131,6 +132,33 @@ make_filter(struct vmlat_filter *f, const uint8_t *control,
     }
 }
 
+/* The parser of records sees what the other one saw in 'data', if it takes
+ * that at all. */
+static void
+check_record(const uint8_t *data, size_t size,
+             const struct vmlat_packet *packet)
+{
+    struct vmlat_record r;
+
+    memset(&r, 0, sizeof r);
+    if (!vmlat_record_set_headers(&r, data, size)) {
+        return;
+    }
+    ovs_assert(packet->fields & VMLAT_PACKET_IP
+               && !memcmp(r.src, &packet->src, sizeof r.src)
+               && !memcmp(r.dst, &packet->dst, sizeof r.dst)
+               && r.proto == packet->proto);
+    if (packet->fields & VMLAT_PACKET_PORTS) {
+        ovs_assert(r.sport == packet->src_port && r.dport == packet->dst_port);
+    }
+    if (packet->fields & VMLAT_PACKET_TCP_SEQ) {
+        ovs_assert(r.seq == packet->tcp_seq);
+    }
+    if (packet->fields & VMLAT_PACKET_ECHO) {
+        ovs_assert(r.sport == packet->echo_id && r.seq == packet->echo_seq);
+    }
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *input, size_t input_size)
 {
@@ -158,6 +186,7 @@ LLVMFuzzerTestOneInput(const uint8_t *input, size_t input_size)
     ovs_assert(!error == !(packet.fields & bad));
     vmlat_packet_format(&packet, &ds);
     ovs_assert(ds.length && !strpbrk(ds_cstr(&ds), "\n\r"));
+    check_record(data, size, &packet);
 
     vmlat_filter_init(&f);
     make_filter(&f, input, &packet, data, size);

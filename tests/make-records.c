@@ -144,6 +144,7 @@ open_part(const char *directory, enum part part, int64_t start)
            sizeof source.boot_id);
     memset(source.run_id, part + 1, sizeof source.run_id);
     source.start_ns = start + offsets[part] - 1000000;
+    last_ns[part] = source.start_ns;
     source.start_wall_ns = UINT64_C(1700000000000000000)
                            + settings.run * UINT64_C(3600000000000);
     if (part == HOST_B) {

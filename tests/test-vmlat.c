@@ -403,6 +403,60 @@ check_small_snapshots(void)
     free_cacheline(h);
 }
 
+/* Buckets that stand for coarser ones, as those between ports and VMs do. */
+static void
+check_coarse(void)
+{
+    struct vmlat_snapshot s;
+    uint64_t last = 0;
+
+    for (unsigned int i = 0; i < VMLAT_HIST_OVERFLOW; i += VMLAT_HIST_COARSE) {
+        uint64_t low = vmlat_histogram_coarse_floor(i + 2);
+        uint64_t high = vmlat_histogram_coarse_ceil(i + 2);
+
+        if (low != vmlat_histogram_bucket_floor(i)
+            || high != vmlat_histogram_bucket_ceil(i + 3)
+            || low != (i ? last + 1 : 0)
+            || high - low + 1 > MAX(low / 8, 8)) {
+            fail("coarse bucket %u is from %"PRIu64" to %"PRIu64, i, low,
+                 high);
+        }
+        last = high;
+    }
+
+    /* The smallest and the largest are in other fine buckets than those that
+     * stand for them; the bounds when they may be old. */
+    vmlat_snapshot_init(&s);
+    s.buckets[vmlat_histogram_bucket(1024) + 2] = 3;
+    s.buckets[vmlat_histogram_bucket(4096) + 2] = 1;
+    s.count = 4;
+    s.min = 1030;
+    s.max = 4600;
+    if (vmlat_snapshot_percentile(&s, 50) < 1024
+        || vmlat_snapshot_percentile(&s, 50) >= 1024 + 128
+        || vmlat_snapshot_percentile(&s, 99) < 4096
+        || vmlat_snapshot_percentile(&s, 99) > 4600) {
+        fail("percentiles of a coarse snapshot");
+    }
+    vmlat_snapshot_bound(&s, UINT64_MAX, 0, true);
+    if (s.min != 1030 || s.max != 4600) {
+        fail("the smallest and the largest are new");
+    }
+    s.min = 7;
+    s.max = 99999;
+    vmlat_snapshot_bound(&s, 7, 99999, true);
+    if (s.min != 1024 || s.max != 4096 + 512 - 1) {
+        fail("bounds for the smallest and the largest: %"PRIu64", %"PRIu64,
+             s.min, s.max);
+    }
+    s.buckets[VMLAT_HIST_OVERFLOW] = 96;
+    s.count = 100;
+    s.max = UINT64_C(30000000000);
+    if (vmlat_snapshot_percentile(&s, 50) != s.max) {
+        fail("percentile beyond the last coarse bucket");
+    }
+}
+
 static void
 test_histogram(struct ovs_cmdl_context *ctx)
 {
@@ -412,6 +466,7 @@ test_histogram(struct ovs_cmdl_context *ctx)
     parse_count(ctx, &n);
     check_buckets();
     check_small_snapshots();
+    check_coarse();
     values = xmalloc(n * sizeof *values);
     scratch = xmalloc(n * sizeof *scratch);
     for (int i = 0; i < ARRAY_SIZE(distributions); i++) {
@@ -1676,6 +1731,7 @@ test_all(struct ovs_cmdl_context *ctx)
     test_packet(ctx);
     test_match(ctx);
     test_bypass(ctx);
+    test_record(ctx);
 }
 
 static const struct ovs_cmdl_command commands[] = {
@@ -1687,6 +1743,8 @@ static const struct ovs_cmdl_command commands[] = {
     { "packet", "[hex]", 0, 1, test_packet, OVS_RO },
     { "match", "[packets]", 0, 1, test_match, OVS_RO },
     { "bypass", NULL, 0, 0, test_bypass, OVS_RO },
+    { "record", NULL, 0, 0, test_record, OVS_RO },
+    { "record-print", "file", 1, 1, test_record_print, OVS_RO },
     { "bench", NULL, 0, 0, test_bench, OVS_RO },
     { NULL, NULL, 0, 0, NULL, OVS_RO },
 };
@@ -1699,7 +1757,8 @@ main(int argc, char *argv[])
     set_program_name(argv[0]);
     if (argc < 2) {
         ovs_fatal(0, "missing command, one of: all histogram "
-                  "histogram-threads filter packet match bypass bench");
+                  "histogram-threads filter packet match bypass record "
+                  "record-print bench");
     }
     ovs_cmdl_run_command(&ctx, commands);
     if (n_errors) {

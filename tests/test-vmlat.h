@@ -17,6 +17,8 @@
 #ifndef TEST_VMLAT_H
 #define TEST_VMLAT_H 1
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "command-line.h"
@@ -33,5 +35,10 @@ unsigned int random_below(uint64_t *state, unsigned int n);
 
 /* bypass: verdicts, causes and cures, from facts made up here. */
 void test_bypass(struct ovs_cmdl_context *);
+
+/* record: files of records and what is in them. */
+void test_record(struct ovs_cmdl_context *);
+void test_record_print(struct ovs_cmdl_context *);
+bool check_record_headers(const void *bytes, size_t size);
 
 #endif /* test-vmlat.h */

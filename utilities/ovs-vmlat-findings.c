@@ -34,7 +34,8 @@
 #define BAND_HOST 200e3         /* One way through a host with VMs. */
 #define BAND_GUEST 100e3        /* A fifth of 500 us, above which a round trip
                                  * of two VMs on one host is an alarm. */
-#define BAND_WIRE 1e6           /* Both ways, rack to rack. */
+#define BAND_RACK 1e6           /* RTT of VMs in one rack: an alarm. */
+#define BAND_RACKS 2e6          /* The same, from rack to rack. */
 
 /* What the conversion of the TSC may be off by, ns, without a word. */
 #define MAX_CLOCK_ERROR 1000
@@ -161,8 +162,7 @@ check_sum(struct join *j)
     for (int i = 0; i < REPORT_N_SEGMENTS; i++) {
         const struct report_stats *s = segment(j, i);
 
-        if (s->n && (r->rtt_is_of_guest
-                     || (i > REPORT_SEG_B1 && i < REPORT_SEG_L))) {
+        if (s->n && join_is_within_rtt(r, i)) {
             sum += s->mean;
         }
     }
@@ -234,15 +234,19 @@ find_clock(struct join *j)
                          xstrdup("C and J are halves of C + J: this takes "
                                  "the wire to be symmetric"), NULL);
     }
-    if (wire->n && wire->p50 > BAND_WIRE) {
+    if (wire->n && wire->p50 > BAND_RACK) {
+        bool is_slow = wire->p50 > BAND_RACKS;
         char *p50 = format_us(wire->p50);
 
-        join_add_finding(j->report, REPORT_WARNING, "WIRE-SLOW",
-                         xasprintf("C + J is %s (median), above what is usual "
-                                   "between racks (400 to 2000 us both ways)",
-                                   p50),
-                         xstrdup("look at the switches between the hosts: "
-                                 "queues, errors, the route"));
+        join_add_finding(
+            j->report, is_slow ? REPORT_WARNING : REPORT_NOTE, "WIRE-SLOW",
+            xasprintf("C + J is %s (median), above what is usual %s", p50,
+                      (is_slow ? "from rack to rack (RTT 200 to 1000 us, of "
+                       "all parts)"
+                       : "in one rack (RTT 100 to 500 us, of all parts), "
+                       "possible from rack to rack")),
+            xstrdup("look at the switches between the hosts: queues, errors, "
+                    "the route"));
         free(p50);
     }
 }
@@ -387,10 +391,12 @@ find_segments(struct join *j)
 
             join_add_finding(
                 j->report, REPORT_WARNING, rule->code,
-                xasprintf("%s (%s): %s, %.0f %% of the RTT",
+                xasprintf("%s (%s): %s, %.0f %% as much as the RTT %s",
                           report_segment_classes[rule->id].letter,
                           report_segment_classes[rule->id].name, us,
-                          100 * s->mean / j->report->rtt.mean),
+                          100 * s->mean / j->report->rtt.mean,
+                          (j->report->rtt_is_of_guest ? "in the sender VM"
+                           : "at the sender's port")),
                 xstrdup(rule->advice));
             free(us);
         }

@@ -368,9 +368,9 @@ fill_layers(struct join *j, struct series *series)
     for (int i = 0; i < REPORT_N_SEGMENTS; i++) {
         const struct report_stats *s = &report->segments[i].stats;
 
-        if (s->n && (report->primary < 0
-                     || s->mean > report->segments[report->primary]
-                                  .stats.mean)) {
+        if (s->n && (!report->rtt.n || join_is_within_rtt(report, i))
+            && (report->primary < 0
+                || s->mean > report->segments[report->primary].stats.mean)) {
             report->primary = i;
         }
     }

@@ -429,6 +429,31 @@ put_why(struct ds *ds, const char *name, const char *why)
     }
 }
 
+/* Appends why segments are unknown, or what limits them: each reason once. */
+static void
+put_segment_whys(struct ds *ds, const struct report *r)
+{
+    bool done[REPORT_N_SEGMENTS] = { false };
+
+    for (int i = 0; i < REPORT_N_SEGMENTS; i++) {
+        const char *why = r->segments[i].why;
+        struct ds names = DS_EMPTY_INITIALIZER;
+
+        for (int k = i; k < REPORT_N_SEGMENTS; k++) {
+            if (!done[k] && why && r->segments[k].why
+                && !strcmp(why, r->segments[k].why)) {
+                ds_put_format(&names, "%s%s", names.length ? ", " : "",
+                              report_segment_classes[k].letter);
+                done[k] = true;
+            }
+        }
+        if (names.length) {
+            put_why(ds, ds_cstr(&names), why);
+        }
+        ds_destroy(&names);
+    }
+}
+
 static void
 put_segments(struct ds *ds, const struct report *r)
 {
@@ -440,9 +465,7 @@ put_segments(struct ds *ds, const struct report *r)
         put_stats(ds, name, &r->segments[i].stats, r->segments[i].how);
         free(name);
     }
-    for (int i = 0; i < REPORT_N_SEGMENTS; i++) {
-        put_why(ds, report_segment_classes[i].letter, r->segments[i].why);
-    }
+    put_segment_whys(ds, r);
     put_heading(ds, "in all, us");
     for (size_t i = 0; i < r->n_rows; i++) {
         const struct report_row *row = &r->rows[i];
@@ -450,7 +473,9 @@ put_segments(struct ds *ds, const struct report *r)
         put_stats(ds, row->name, &row->stats, row->how);
     }
     for (size_t i = 0; i < r->n_rows; i++) {
-        put_why(ds, r->rows[i].name, r->rows[i].why);
+        if (r->rows[i].how != REPORT_UNKNOWN) {
+            put_why(ds, r->rows[i].name, r->rows[i].why);
+        }
     }
 }
 
@@ -484,6 +509,12 @@ put_layers(struct ds *ds, const struct report *r)
                       where_names[report_segment_classes[r->primary].where]);
         ovs_vmlat_put_us(ds, r->segments[r->primary].stats.mean);
         ds_put_cstr(ds, " us\n");
+        if (r->layers[REPORT_REST].stats.n
+            && (r->layers[REPORT_REST].stats.mean
+                > r->segments[r->primary].stats.mean)) {
+            ds_put_cstr(ds, "More than that is in no segment: see "
+                        "\"unmeasured\" above\n");
+        }
     }
 }
 

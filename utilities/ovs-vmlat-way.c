@@ -469,9 +469,7 @@ add_layers(struct join *j, const struct leg *out, const struct leg *back,
         enum report_layer layer = report_segment_classes[i].layer;
         bool is_vcpu = i == REPORT_SEG_EV || i == REPORT_SEG_LV;
 
-        /* Outside of the port's round trip. */
-        if (!j->report->rtt_is_of_guest
-            && (i <= REPORT_SEG_B1 || i >= REPORT_SEG_L)) {
+        if (!join_is_within_rtt(j->report, i)) {
             continue;
         }
         if (values[i] != VALUE_UNKNOWN) {

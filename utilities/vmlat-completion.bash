@@ -6,7 +6,7 @@
 # notice and this notice are preserved.  This file is offered as-is,
 # without warranty of any kind.
 
-# Completion of "ovs-appctl vmlat/..." for bash.
+# Completion of "ovs-appctl vmlat/..." and "ovs-vmlat" for bash.
 #
 # What there is to complete comes from the daemon: commands and their arguments
 # from vmlat/help, ports from vmlat/status.  Anything else that ovs-appctl does
@@ -102,6 +102,7 @@ _vmlat_values () {
     bridge|port) _vmlat_ports "$1" ;;
     direction) _vmlat_directions ;;
     n) ;;
+    file) compgen -f -- "$current" ;;
     command)
         _vmlat_appctl vmlat/help -f csv --no-headings \
             | sed 's|^vmlat/\([^,]*\),.*|\1|'
@@ -248,3 +249,42 @@ case $_vmlat_completion_found in
 esac
 unset _vmlat_completion_found
 complete -F _vmlat_complete ovs-appctl
+
+# "ovs-vmlat": commands and options are those in its help.  Files are left to
+# bash.
+_ovs_vmlat_complete () {
+    local words=() at _vmlat_options=() help current previous command i
+
+    COMPREPLY=()
+    _vmlat_words
+    current=${words[${#words[@]} - 1]}
+    previous=${words[${#words[@]} - 2]}
+    for ((i = 1; i < ${#words[@]} - 1; i++)); do
+        case ${words[i]} in
+        -f|--format) ((i++)) ;;
+        -*) ;;
+        *) command=${words[i]}; break ;;
+        esac
+    done
+
+    help=$(command ovs-vmlat --help 2>/dev/null) || return 0
+    # shellcheck disable=SC2046
+    case $previous,$current in
+    -f,*|--format,*) _vmlat_reply "$current" table list html csv json ;;
+    *,--format=*) _vmlat_reply "$current" \
+        --format={table,list,html,csv,json} ;;
+    *,--proto=*) _vmlat_reply "$current" --proto={icmp,tcp,udp} ;;
+    *,--*=*) ;;
+    *,-*)
+        _vmlat_reply "$current" $(sed -n '/^Options/,$p' <<< "$help" \
+            | grep -o -e '--[a-z-]*=\{0,1\}' | sort -u)
+        ;;
+    *)
+        test -n "$command" || _vmlat_reply "$current" $(
+            sed -n '/^Commands/,/^$/s/^  \([a-z]*\) .*/\1/p' <<< "$help")
+        ;;
+    esac
+    return 0
+}
+
+complete -o default -F _ovs_vmlat_complete ovs-vmlat

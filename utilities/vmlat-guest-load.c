@@ -101,6 +101,10 @@ struct attach {
     char why_not[160];          /* Why the better modes did not do. */
 };
 
+/* As many packets are read at a time: they may come as fast as they are read,
+ * and there is more to do. */
+#define MAX_TURN 16384
+
 /* As many functions are remembered by address. */
 #define MAX_ADDRESSES 512
 
@@ -123,6 +127,7 @@ struct vmlat_guest_program {
     size_t n_looked_up;         /* The first of them have been. */
 
     uint64_t n_expired;
+    int budget;                 /* Packets left to read in this turn. */
     vmlat_guest_packet_cb *cb;
     void *aux;
 };
@@ -701,12 +706,13 @@ load_and_attach(struct vmlat_guest_program *program, const struct btf *btf,
 static int
 handle_packet(void *program_, void *data, size_t size)
 {
-    const struct vmlat_guest_program *program = program_;
+    struct vmlat_guest_program *program = program_;
 
     if (size >= sizeof(struct vmlat_guest_packet)) {
         program->cb(data, program->aux);
     }
-    return 0;
+    /* An error ends the turn; this packet is read all the same. */
+    return --program->budget > 0 ? 0 : -EAGAIN;
 }
 
 char *
@@ -770,12 +776,16 @@ vmlat_guest_program_unload(struct vmlat_guest_program *program)
 
 /* Using it. */
 
-void
+bool
 vmlat_guest_program_poll(struct vmlat_guest_program *program, int timeout_ms)
 {
-    /* What the program submits without waking up is there to consume. */
+    program->budget = MAX_TURN;
     ring_buffer__poll(program->ring, timeout_ms);
-    ring_buffer__consume(program->ring);
+    if (program->budget > 0) {
+        /* What was submitted without waking up. */
+        ring_buffer__consume(program->ring);
+    }
+    return program->budget <= 0;
 }
 
 void

@@ -47,9 +47,9 @@ void vmlat_guest_program_unload(struct vmlat_guest_program *);
 /* Stops following further packets. */
 void vmlat_guest_program_detach(struct vmlat_guest_program *);
 
-/* Calls the callback for all packets that have ended, after at most
- * 'timeout_ms'. */
-void vmlat_guest_program_poll(struct vmlat_guest_program *, int timeout_ms);
+/* Calls the callback for packets that have ended, after at most 'timeout_ms'.
+ * Returns true if there may be more of them already. */
+bool vmlat_guest_program_poll(struct vmlat_guest_program *, int timeout_ms);
 
 /* Sums up what the program counted so far. */
 void vmlat_guest_program_count(const struct vmlat_guest_program *,

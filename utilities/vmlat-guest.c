@@ -273,10 +273,11 @@ follow(struct rtt *rtt, uint64_t start_ns)
            && (!o->count || rtt->n_shown < o->count)) {
         uint64_t left_ms = (end_ns - now) / 1000000 + 1;
 
-        vmlat_guest_program_poll(rtt->program,
-                                 left_ms < POLL_MS ? left_ms : POLL_MS);
-        /* What ended before this is read: it is not too late yet. */
-        vmlat_guest_echoes_expire(&rtt->echoes, now);
+        if (!vmlat_guest_program_poll(rtt->program, (left_ms < POLL_MS
+                                                     ? left_ms : POLL_MS))) {
+            /* All that ended before 'now' has been read. */
+            vmlat_guest_echoes_expire(&rtt->echoes, now);
+        }
         now = monotonic_ns();
         if (now >= next_interval) {
             vmlat_guest_show_interval(&rtt->show, now);
@@ -411,7 +412,9 @@ run_rtt(struct options *options)
 
     follow(&rtt, start_ns);
     vmlat_guest_program_detach(rtt.program);
-    vmlat_guest_program_poll(rtt.program, 0);
+    while (vmlat_guest_program_poll(rtt.program, 0)) {
+        continue;
+    }
     end_ns = monotonic_ns();
     vmlat_guest_echoes_expire(&rtt.echoes, end_ns);
 
