@@ -19,6 +19,7 @@ BPF_HEADER_FILES = \
 	bpf/vmlat-path-maps.h \
 	bpf/vmlat-path-packets.h \
 	bpf/vmlat-path-report.h \
+	bpf/vmlat-record-abi.h \
 	bpf/vmlat-rtt-abi.h \
 	bpf/vmlat-virt-abi.h \
 	bpf/vmlat-virt-maps.h \

@@ -73,6 +73,19 @@ leg_init(struct leg *leg, const struct matching *m, int direction,
     leg->used = mark(r[SLOT_E], VMLAT_MARK_VM_RX_SIGNAL);
     leg->interrupt = mark(r[SLOT_E], VMLAT_MARK_VM_RX_INJECT);
     leg->vcpu = mark(r[SLOT_E], VMLAT_MARK_VM_RX_VCPU);
+
+    /* The port's mark is in two records, by two programs that run one after
+     * the other.  Segments are next to each other, so that they add up: the
+     * datapath's mark counts.  But in user space that is when the whole burst
+     * has been taken, which may be after the interrupt. */
+    if (leg->entered && leg->path_out
+        && !(r[SLOT_B]->flags & VMLAT_REC_USERSPACE)) {
+        leg->entered = leg->path_out;
+    }
+    if (leg->taken && leg->path_in
+        && !(r[SLOT_D]->flags & VMLAT_REC_USERSPACE)) {
+        leg->taken = leg->path_in;
+    }
     if (!leg->interrupt && r[SLOT_E]
         && r[SLOT_E]->flags & (VMLAT_REC_NO_SIGNAL | VMLAT_REC_MERGED)) {
         leg->interrupt = leg->used;
@@ -252,6 +265,14 @@ note_backward(struct negatives *n, const char *name, uint64_t from,
     }
 }
 
+/* The same, for the segments that end or begin with another record. */
+static void
+note_virt_backward(struct negatives *n, const struct leg *leg, int direction)
+{
+    note_backward(n, direction ? "I1" : "B1", leg->kick, leg->entered);
+    note_backward(n, direction ? "L" : "E", leg->taken, leg->interrupt);
+}
+
 /* Returns true if something was negative.  Frees 'n'. */
 static bool
 finish_negatives(struct negatives *n, const struct leg *leg)
@@ -402,6 +423,8 @@ round_trip(struct join *j, const struct leg *out, const struct leg *back,
             = what_is_left(v, VALUE_ROW(RTT_GUEST), sender_ids);
     }
 
+    note_virt_backward(&n, out, REQUESTS);
+    note_virt_backward(&n, back, REPLIES);
     note_backward(&n, "RTT in the sender VM", out->stack_out, back->stack_in);
     note_backward(&n, "Sender_External", out->wire_out, back->wire_in);
     note_backward(&n, "Recv_Host_Total", out->wire_in, back->wire_out);
@@ -512,6 +535,7 @@ one_way(struct join *j, const struct leg *leg, int direction, int64_t *values)
 
     values_init(values);
     leg_segments(leg, direction, j->is_one_clock, values);
+    note_virt_backward(&n, leg, direction);
     if (j->is_one_clock) {
         note_backward(&n, direction ? "J" : "C", leg->wire_out, leg->wire_in);
     }
