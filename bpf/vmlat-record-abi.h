@@ -159,7 +159,7 @@ struct vmlat_record {
     __u16 segments;                     /* Of GSO; 1 otherwise. */
     __u16 vring;                        /* VM_RX: buffers in the vring that
                                          * the guest has made available and
-                                         * the host has not used, at TX;
+                                         * the host has not used, at TAKEN;
                                          * VMLAT_VRING_UNKNOWN. */
 #define VMLAT_VRING_UNKNOWN 0xffff
     __u16 tap_ring;                     /* VM_RX: packets in the tap's ring
