@@ -284,7 +284,9 @@ follow(struct rtt *rtt, uint64_t start_ns)
             next_interval = now + interval_ns;
         }
         if (now >= next_expire) {
-            vmlat_guest_program_expire(rtt->program, now - EXPIRE_NS);
+            /* A guest that has just booted is younger than that. */
+            vmlat_guest_program_expire(rtt->program, (now > EXPIRE_NS
+                                                      ? now - EXPIRE_NS : 0));
             next_expire = now + EXPIRE_INTERVAL_NS;
         }
         if (fflush(stdout)) {
