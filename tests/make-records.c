@@ -81,6 +81,7 @@ static const char *part_names[N_PARTS] = {
     SETTING(negative, 0)                /* So many trips: wire below 0. */    \
     SETTING(no_kick, 0)                 /* So many trips. */                  \
     SETTING(no_signal, 0)                                                     \
+    SETTING(no_ip_out, 0)               /* Guests do not see that. */         \
     SETTING(running, 0)                                                       \
     SETTING(overlap, 0)                 /* Guest polls: F before E ends. */   \
     SETTING(lose_d, 0)                  /* No record at D of so many. */      \
@@ -92,7 +93,11 @@ static const char *part_names[N_PARTS] = {
     SETTING(userspace, 0)               /* Host files: PATH only. */          \
     SETTING(hostile, 0)                 /* Names that are attacks. */         \
     SETTING(lost, 0)                    /* Counter "overwritten". */          \
-    SETTING(twice, 0)                   /* So many trips: B is there twice. */
+    SETTING(twice, 0)                   /* So many trips: B there twice. */   \
+    SETTING(bytes, 1000)                /* Of TCP data. */                    \
+    SETTING(merge_near, 1)              /* Requests: so many are one, */      \
+    SETTING(merge_far, 1)               /* from A to B, at D and E, */        \
+    SETTING(merge_guest, 1)             /* at F. */
 
 struct settings {
 #define SETTING(KEY, VALUE) int64_t KEY;
@@ -200,9 +205,9 @@ set_packet(struct vmlat_record *r, uint64_t i, bool is_reply)
     case IPPROTO_TCP:
         r->sport = is_reply ? 5001 : 40000;
         r->dport = is_reply ? 40000 : 5001;
-        r->seq = is_reply ? 1 : settings.seq + i * 1000;
-        r->ack = is_reply ? settings.seq + (i + 1) * 1000 : 1;
-        r->payload = is_reply ? 0 : 1000;
+        r->seq = is_reply ? 1 : settings.seq + i * settings.bytes;
+        r->ack = is_reply ? settings.seq + (i + 1) * settings.bytes : 1;
+        r->payload = is_reply ? 0 : settings.bytes;
         r->l4_type = 0x10;
         r->ip_id = settings.ip_id + i;
         break;
@@ -224,6 +229,21 @@ set_packet(struct vmlat_record *r, uint64_t i, bool is_reply)
     for (int k = 0; k < VMLAT_RECORD_MARKS; k++) {
         r->marks[k] = VMLAT_MARK_NONE;
     }
+}
+
+/* The packet of trip 'i' where 'n' requests after each other are one packet.
+ * Returns false if it is not the last one of these. */
+static bool
+set_merged(struct vmlat_record *r, uint64_t i, bool is_reply, int64_t n)
+{
+    bool is_one = is_reply || n == 1;
+
+    set_packet(r, is_one ? i : i - i % n, is_reply);
+    if (!is_one) {
+        r->payload *= n;
+        r->segments = n;
+    }
+    return is_one || !((i + 1) % n);
 }
 
 static void
@@ -273,16 +293,18 @@ go(uint64_t i, bool is_reply, uint64_t t)
     bool no_signal = i < settings.no_signal;
     bool overlap = i < settings.overlap;
     bool at_b = i + settings.short_b < settings.trips;
-    bool at_near = is_reply ? at_b : true;
-    bool at_far = is_reply ? true : at_b;
     struct vmlat_record r;
+    bool is_whole = set_merged(&r, i, is_reply, settings.merge_near);
+    bool at_near = (is_reply ? at_b : true) && is_whole;
+    bool at_far = is_reply ? true : at_b;
     uint64_t times[VMLAT_RECORD_MARKS];
 
-    set_packet(&r, i, is_reply);
-    times[0] = t;
+    times[0] = settings.no_ip_out ? 0 : t;
     times[1] = t + a / 2;
     times[2] = t += a;
-    put(guest, &r, VMLAT_REC_GUEST_OUT, 0, 1, times, 3);
+    if (is_whole) {
+        put(guest, &r, VMLAT_REC_GUEST_OUT, 0, 1, times, 3);
+    }
 
     t += settings.gap;
     if (!settings.userspace && at_near) {
@@ -311,6 +333,8 @@ go(uint64_t i, bool is_reply, uint64_t t)
     if (i < settings.negative) {
         t -= settings.C + settings.J + 1000;
     }
+    at_far = set_merged(&r, i, is_reply, settings.merge_far) && at_far;
+    r.flags = settings.userspace ? VMLAT_REC_USERSPACE : 0;
     times[VMLAT_MARK_PATH_RX] = t;
     times[VMLAT_MARK_PATH_OVS] = t + d / 4;
     times[VMLAT_MARK_PATH_SEND] = t + d / 2;
@@ -341,11 +365,12 @@ go(uint64_t i, bool is_reply, uint64_t t)
     }
     t += overlap ? 0 : settings.gap;
 
-    r.flags = 0;
     times[0] = t;
     times[1] = t + f / 2;
     times[2] = t += f;
-    put(far_guest, &r, VMLAT_REC_GUEST_IN, 1, 0, times, 3);
+    if (set_merged(&r, i, is_reply, settings.merge_guest)) {
+        put(far_guest, &r, VMLAT_REC_GUEST_IN, 1, 0, times, 3);
+    }
     return t;
 }
 

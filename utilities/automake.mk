@@ -50,6 +50,7 @@ endif
 # The program that joins records.
 bin_PROGRAMS += utilities/ovs-vmlat
 OVS_VMLAT_SOURCES = \
+	utilities/ovs-vmlat-data.c \
 	utilities/ovs-vmlat-diff.c \
 	utilities/ovs-vmlat-html-draw.c \
 	utilities/ovs-vmlat-html.c \

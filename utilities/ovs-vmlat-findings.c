@@ -162,7 +162,7 @@ check_sum(struct join *j)
     for (int i = 0; i < REPORT_N_SEGMENTS; i++) {
         const struct report_stats *s = segment(j, i);
 
-        if (s->n && join_is_within_rtt(r, i)) {
+        if (s->n && report_is_within_rtt(r, i)) {
             sum += s->mean;
         }
     }
@@ -237,16 +237,33 @@ find_clock(struct join *j)
     if (wire->n && wire->p50 > BAND_RACK) {
         bool is_slow = wire->p50 > BAND_RACKS;
         char *p50 = format_us(wire->p50);
+        char *which;
 
+        if (j->is_one_clock) {
+            char *c = format_us(segment(j, REPORT_SEG_C)->p50);
+            char *back = format_us(segment(j, REPORT_SEG_J)->p50);
+
+            which = xasprintf("C %s, J %s (medians)", c, back);
+            free(c);
+            free(back);
+        } else {
+            which = xstrdup("which way takes it is not known, as the clocks "
+                            "are separate");
+        }
         join_add_finding(
             j->report, is_slow ? REPORT_WARNING : REPORT_NOTE, "WIRE-SLOW",
-            xasprintf("C + J is %s (median), above what is usual %s", p50,
+            xasprintf("C + J is %s (median), above what is usual %s; %s", p50,
                       (is_slow ? "from rack to rack (RTT 200 to 1000 us, of "
                        "all parts)"
                        : "in one rack (RTT 100 to 500 us, of all parts), "
-                       "possible from rack to rack")),
-            xstrdup("look at the switches between the hosts: queues, errors, "
-                    "the route"));
+                       "possible from rack to rack"), which),
+            xasprintf("it is from driver to driver: look at the NICs (queues, "
+                      "interrupt moderation), then at the switches between "
+                      "the hosts (queues, errors, the route)%s",
+                      (j->is_one_clock ? ""
+                       : "; 'ovs-vmlat diff' with a run of the same boots "
+                         "that was fast tells which way moved")));
+        free(which);
         free(p50);
     }
 }
@@ -477,7 +494,18 @@ find_counts(struct join *j)
                 xasprintf("%"PRIu64" %s have no record on one of the hosts",
                           lost, direction ? "replies" : "requests"),
                 xstrdup("lost on the wire or in the recording, or changed on "
-                        "the way (NAT, segments cut or merged by the NIC)"));
+                        "the way (NAT)"));
+        }
+        if (j->m.way_fates[direction][WAY_RESIZED]) {
+            join_add_finding(
+                j->report, REPORT_NOTE, "SIZE-CHANGED",
+                xasprintf("%"PRIu64" %s were cut or merged on the way (TSO, "
+                          "GRO): all of their data was seen, in packets of "
+                          "another size",
+                          j->m.way_fates[direction][WAY_RESIZED],
+                          direction ? "replies" : "requests"),
+                xstrdup("they are in no figure: to have them there, switch "
+                        "TSO, GSO and GRO off for a while (ethtool -K)"));
         }
     }
 }

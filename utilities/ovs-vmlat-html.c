@@ -109,6 +109,35 @@ put_head(struct ds *ds, const struct report *r)
     ds_put_cstr(ds, "</header>\n<main>\n");
 }
 
+/* What might be larger than the largest known part. */
+static void
+put_not_considered(struct ds *ds, const struct report *r)
+{
+    struct ds letters = DS_EMPTY_INITIALIZER;
+
+    if (report_is_wire_more(r)) {
+        ds_put_cstr(ds, "<dd>C + J take more, ");
+        page_exact_time(ds, 2 * r->segments[REPORT_SEG_C].stats.p50);
+        ds_put_cstr(ds, ", but are known only together</dd>");
+    }
+    for (int outside = 0; outside < 2; outside++) {
+        size_t length = letters.length;
+
+        ds_put_cstr(&letters, length ? ", " : "");
+        report_put_not_considered(&letters, r, outside, ", ");
+        if (letters.length == length + (length ? 2 : 0)) {
+            ds_truncate(&letters, length);
+        } else {
+            ds_put_cstr(&letters, (outside ? " (outside this round trip)"
+                                   : " (unknown)"));
+        }
+    }
+    if (letters.length) {
+        ds_put_format(ds, "<dd>not considered: %s</dd>", ds_cstr(&letters));
+    }
+    ds_destroy(&letters);
+}
+
 /* The figures to be seen first. */
 static void
 put_facts(struct ds *ds, const struct report *r)
@@ -155,7 +184,9 @@ put_facts(struct ds *ds, const struct report *r)
             page_percent(ds, r->layers[REPORT_REST].share);
             ds_put_cstr(ds, "</b>");
         }
-        ds_put_cstr(ds, "</dd></div>\n");
+        ds_put_cstr(ds, "</dd>");
+        put_not_considered(ds, r);
+        ds_put_cstr(ds, "</div>\n");
     }
 
     ds_put_format(ds, "<div class='%s'><dt>Checks and findings</dt>"

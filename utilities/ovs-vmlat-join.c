@@ -179,8 +179,26 @@ why_no_slot(const struct join *j, enum match_slot slot)
                      join_part_names[part], kind);
 }
 
-/* Returns why the segment 'id' has no samples, or NULL if that is not
- * known. */
+/* What has become of ways in WAY_RESIZED. */
+#define RESIZED "cut or merged on the way (TSO, GRO)"
+
+/* Returns true if a packet that was matched has a record in 'slot'. */
+static bool
+is_any_matched(const struct join *j, enum match_slot slot)
+{
+    int direction = slot / WAY_SLOTS;
+
+    for (size_t i = 0; i < j->m.n_ways[direction]; i++) {
+        const struct way *way = &j->m.ways[direction][i];
+
+        if (way->fate == WAY_MATCHED && way->records[slot % WAY_SLOTS]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Returns why the segment 'id' has no samples. */
 static char *
 why_unknown(const struct join *j, int id)
 {
@@ -217,6 +235,25 @@ why_unknown(const struct join *j, int id)
             if (why) {
                 return why;
             }
+        }
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
+        bool is_guest = (needs[i].id == id && needs[i].n < 3
+                         && (match_slots[needs[i].slots[0]].kind
+                             >= VMLAT_REC_GUEST_OUT));
+
+        for (int k = 0; is_guest && k < needs[i].n; k++) {
+            enum match_slot slot = needs[i].slots[k];
+
+            is_guest = is_any_matched(j, slot);
+            if (!is_guest
+                && j->m.n_resized[slot / WAY_SLOTS][slot % WAY_SLOTS]) {
+                return xstrdup("TCP segments were " RESIZED);
+            }
+        }
+        if (is_guest && (id != REPORT_SEG_G || j->m.n_pairs)) {
+            return xstrdup("marks are missing in all records: vmlat-guest "
+                           "says when it begins what it cannot see there");
         }
     }
     switch (id) {
@@ -368,7 +405,7 @@ fill_layers(struct join *j, struct series *series)
     for (int i = 0; i < REPORT_N_SEGMENTS; i++) {
         const struct report_stats *s = &report->segments[i].stats;
 
-        if (s->n && (!report->rtt.n || join_is_within_rtt(report, i))
+        if (s->n && (!report->rtt.n || report_is_within_rtt(report, i))
             && (report->primary < 0
                 || s->mean > report->segments[report->primary].stats.mean)) {
             report->primary = i;
@@ -401,6 +438,8 @@ way_fate_name(const struct join *j, int direction, int fate)
         return xstrdup(direction == REQUESTS ? "no reply" : "no request");
     case WAY_DIFFERENT:
         return xstrdup("IP ids differ");
+    case WAY_RESIZED:
+        return xstrdup(RESIZED);
     default: {
         enum match_slot slot = (direction * WAY_SLOTS + fate - WAY_MISSING);
         enum join_part part = match_slots[slot].part;
@@ -437,7 +476,10 @@ fill_counts(struct join *j)
                 n += (m->ways[d][k].fate == WAY_MATCHED
                       && !m->ways[d][k].records[i]);
             }
-            add_count(report, n,
+            add_count(report, m->n_resized[d][i],
+                      xasprintf("%s: matched, but for %s " RESIZED,
+                                directions[d], match_slots[slot].name));
+            add_count(report, n - m->n_resized[d][i],
                       xasprintf("%s: matched, without a record for %s",
                                 directions[d], match_slots[slot].name));
         }
@@ -469,7 +511,12 @@ fill_counts(struct join *j)
                                 record_fate_names[i]));
         }
         for (int i = 0; i < N_WAY_FATES; i++) {
-            add_count(report, m->used[part][i],
+            uint64_t n = m->used[part][i];
+
+            for (; i >= WAY_MISSING && i + 1 < WAY_MISSING + WAY_SLOTS; i++) {
+                n += m->used[part][i + 1];
+            }
+            add_count(report, n,
                       xasprintf("records of the %s: of packets, %s",
                                 join_part_names[part],
                                 (i == WAY_MATCHED ? "matched"
@@ -478,6 +525,7 @@ fill_counts(struct join *j)
                                  : i == WAY_ALONE
                                  ? "without the other half of the echo"
                                  : i == WAY_DIFFERENT ? "IP ids differ"
+                                 : i == WAY_RESIZED ? RESIZED
                                  : "missing elsewhere")));
         }
     }

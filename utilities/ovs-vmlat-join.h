@@ -158,15 +158,6 @@ bool add_layers(struct join *, const struct leg *out, const struct leg *back,
 bool one_way(struct join *, const struct leg *, int direction,
              int64_t *values);
 
-/* Returns true if the segment 'id' is a part of the round trip that the report
- * is about: if no guest says how long that was, it is the port's. */
-static inline bool
-join_is_within_rtt(const struct report *r, int id)
-{
-    return (r->rtt_is_of_guest
-            || (id > REPORT_SEG_B1 && id < REPORT_SEG_L));
-}
-
 /* ovs-vmlat-same.c.  Errors are of one line, and to be freed. */
 char *join_check_files(struct vmlat_record_file *[JOIN_N_PARTS]);
 char *join_check_runs(struct join *);

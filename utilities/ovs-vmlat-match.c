@@ -689,6 +689,9 @@ matching_init(struct matching *m,
     for (int s = 0; s < N_SLOTS; s++) {
         free(mr.slots[s].entries);
     }
+    if (m->c.proto == IPPROTO_TCP) {
+        match_data(m);
+    }
     count_ways(m);
 
     /* As they are in the files, which then are read from front to back. */

@@ -98,6 +98,8 @@ enum way_fate {
     WAY_OUTSIDE = WAY_MISSING + WAY_SLOTS, /* Not in the common time. */
     WAY_ALONE,                  /* Echo: reply or request was not seen. */
     WAY_DIFFERENT,              /* Echo: IP ids differ. */
+    WAY_RESIZED,                /* TCP: where it has no record, all of its data
+                                 * was seen, in packets with none here. */
     N_WAY_FATES
 };
 
@@ -143,6 +145,8 @@ struct matching {
     uint64_t fates[JOIN_N_PARTS][N_RECORD_FATES];
     uint64_t used[JOIN_N_PARTS][N_WAY_FATES]; /* Records in ways. */
     uint64_t way_fates[2][N_WAY_FATES];
+    uint64_t n_resized[2][WAY_SLOTS]; /* Matched ways without a record in a
+                                       * slot that has all of their data. */
     uint64_t n_ambiguous;       /* Identities. */
     uint64_t n_userspace[2];    /* PATH records of a userspace datapath:
                                  * sender's host, receiver's. */

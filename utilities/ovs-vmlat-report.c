@@ -21,6 +21,7 @@
 
 #include <stdlib.h>
 
+#include "openvswitch/dynamic-string.h"
 #include "util.h"
 
 const struct report_segment_class report_segment_classes[] = {
@@ -68,6 +69,42 @@ report_how_name(enum report_how how)
     };
 
     return names[how];
+}
+
+bool
+report_is_within_rtt(const struct report *r, int id)
+{
+    return (r->rtt_is_of_guest
+            || (id > REPORT_SEG_B1 && id < REPORT_SEG_L));
+}
+
+void
+report_put_not_considered(struct ds *ds, const struct report *r, bool outside,
+                          const char *separator)
+{
+    bool any = false;
+
+    for (int i = 0; i < REPORT_N_SEGMENTS; i++) {
+        bool is_known = r->segments[i].stats.n;
+
+        if (outside
+            ? is_known && r->rtt.n && !report_is_within_rtt(r, i)
+            : !is_known) {
+            ds_put_format(ds, "%s%s", any ? separator : "",
+                          report_segment_classes[i].letter);
+            any = true;
+        }
+    }
+}
+
+bool
+report_is_wire_more(const struct report *r)
+{
+    const struct report_segment *c = &r->segments[REPORT_SEG_C];
+
+    return (c->how == REPORT_HALVED && r->primary >= 0
+            && 2 * c->stats.mean > r->segments[r->primary].stats.mean
+            && r->primary != REPORT_SEG_C && r->primary != REPORT_SEG_J);
 }
 
 /* Frees what '*report' has, not 'report' itself. */

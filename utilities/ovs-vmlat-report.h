@@ -24,6 +24,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct ds;
+
 /* The segments of a packet's way between two VMs and back, in order.
  * C and J are one row, WIRE, where they cannot be told apart.  VCPU_B and
  * VCPU_A are what lies between an interrupt and the guest: from its injection
@@ -186,6 +188,20 @@ extern const struct report_segment_class report_segment_classes[];
 const char *report_layer_name(enum report_layer);
 const char *report_level_name(enum report_level);
 const char *report_how_name(enum report_how);
+
+/* Returns true if the segment 'id' is a part of the round trip that the report
+ * is about: if no guest says how long that was, it is the port's. */
+bool report_is_within_rtt(const struct report *, int id);
+
+/* Appends the letters of the segments that cannot be 'primary', as they are
+ * not known; or, if 'outside', as they are known but no part of the round
+ * trip. */
+void report_put_not_considered(struct ds *, const struct report *,
+                               bool outside, const char *separator);
+
+/* Returns true if the two ways of the wire, which are known only together,
+ * take more than the primary segment does. */
+bool report_is_wire_more(const struct report *);
 
 /* Frees what '*report' has, not the struct itself. */
 void report_uninit(struct report *);

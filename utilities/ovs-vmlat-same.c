@@ -345,6 +345,11 @@ check_nesting(struct join *j, const struct nesting *nest)
                            || j->m.way_fates[REPLIES][WAY_DIFFERENT]
                            ? ", but some that look alike, with other IP ids: "
                              "different runs"
+                           : (j->m.way_fates[REQUESTS][WAY_RESIZED]
+                              || j->m.way_fates[REPLIES][WAY_RESIZED])
+                           ? ", but the same data in packets of another size: "
+                             "TCP segments are cut or merged on the way (TSO, "
+                             "GRO)"
                            : j->m.n_ambiguous
                            ? " that can be told apart from others"
                            : is_apart ? " and no time: different runs?"

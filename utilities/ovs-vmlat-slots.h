@@ -69,6 +69,9 @@ char *choose_conversation(struct matching *m,
  * counts why they have none, and finds out about ports. */
 void read_records(struct matcher *);
 
+/* ovs-vmlat-data.c: finds ways whose data is in other packets elsewhere. */
+void match_data(struct matching *);
+
 /* ovs-vmlat-tcp.c: adds pairs of data segments and what acknowledges them. */
 void match_pair_tcp(struct matching *);
 

@@ -260,6 +260,8 @@ print_result(const struct report *r, const struct ovs_vmlat_options *options)
     table_add_column(&table, "conversation");
     table_add_column(&table, "rtt_of");
     table_add_column(&table, "primary_segment");
+    table_add_column(&table, "unknown_segments");
+    table_add_column(&table, "outside_rtt");
     table_add_row(&table);
     ovs_vmlat_cell(&table, r->title);
     ovs_vmlat_cell(&table, (!r->rtt.n ? "none"
@@ -267,6 +269,13 @@ print_result(const struct report *r, const struct ovs_vmlat_options *options)
                             : "sender's port"));
     ovs_vmlat_cell(&table, (r->primary < 0 ? ""
                             : report_segment_classes[r->primary].letter));
+    for (int outside = 0; outside < 2; outside++) {
+        struct ds ds = DS_EMPTY_INITIALIZER;
+
+        report_put_not_considered(&ds, r, outside, " ");
+        ovs_vmlat_cell(&table, ds_cstr(&ds));
+        ds_destroy(&ds);
+    }
     ovs_vmlat_print(&table, "result", options);
 }
 
@@ -479,6 +488,47 @@ put_segments(struct ds *ds, const struct report *r)
     }
 }
 
+/* Appends the segment that takes most, and what could not be considered. */
+static void
+put_primary(struct ds *ds, const struct report *r)
+{
+    struct ds unknown = DS_EMPTY_INITIALIZER;
+    struct ds outside = DS_EMPTY_INITIALIZER;
+
+    if (r->primary < 0) {
+        return;
+    }
+    ds_put_format(ds, "Primary contributor: %s (%s, %s), mean ",
+                  report_segment_classes[r->primary].letter,
+                  report_segment_classes[r->primary].name,
+                  where_names[report_segment_classes[r->primary].where]);
+    ovs_vmlat_put_us(ds, r->segments[r->primary].stats.mean);
+    ds_put_cstr(ds, " us\n");
+    if (report_is_wire_more(r)) {
+        ds_put_cstr(ds, "C + J take more, mean ");
+        ovs_vmlat_put_us(ds, 2 * r->segments[REPORT_SEG_C].stats.mean);
+        ds_put_cstr(ds, " us, but are known only together\n");
+    }
+    if (r->layers[REPORT_REST].stats.n
+        && (r->layers[REPORT_REST].stats.mean
+            > r->segments[r->primary].stats.mean)) {
+        ds_put_cstr(ds, "More than that is in no segment: see \"unmeasured\" "
+                    "above\n");
+    }
+    report_put_not_considered(&unknown, r, false, ", ");
+    report_put_not_considered(&outside, r, true, ", ");
+    if (unknown.length) {
+        ds_put_format(ds, "Not considered, since unknown: %s\n",
+                      ds_cstr(&unknown));
+    }
+    if (outside.length) {
+        ds_put_format(ds, "Not considered, since outside the RTT at the "
+                      "sender's port: %s\n", ds_cstr(&outside));
+    }
+    ds_destroy(&unknown);
+    ds_destroy(&outside);
+}
+
 static void
 put_layers(struct ds *ds, const struct report *r)
 {
@@ -502,20 +552,7 @@ put_layers(struct ds *ds, const struct report *r)
             }
         }
     }
-    if (r->primary >= 0) {
-        ds_put_format(ds, "Primary contributor: %s (%s, %s), mean ",
-                      report_segment_classes[r->primary].letter,
-                      report_segment_classes[r->primary].name,
-                      where_names[report_segment_classes[r->primary].where]);
-        ovs_vmlat_put_us(ds, r->segments[r->primary].stats.mean);
-        ds_put_cstr(ds, " us\n");
-        if (r->layers[REPORT_REST].stats.n
-            && (r->layers[REPORT_REST].stats.mean
-                > r->segments[r->primary].stats.mean)) {
-            ds_put_cstr(ds, "More than that is in no segment: see "
-                        "\"unmeasured\" above\n");
-        }
-    }
+    put_primary(ds, r);
 }
 
 static void

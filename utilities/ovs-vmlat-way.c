@@ -492,7 +492,7 @@ add_layers(struct join *j, const struct leg *out, const struct leg *back,
         enum report_layer layer = report_segment_classes[i].layer;
         bool is_vcpu = i == REPORT_SEG_EV || i == REPORT_SEG_LV;
 
-        if (!join_is_within_rtt(j->report, i)) {
+        if (!report_is_within_rtt(j->report, i)) {
             continue;
         }
         if (values[i] != VALUE_UNKNOWN) {
