@@ -364,8 +364,9 @@ delay_load () {
     culprit-delay load "$culprit_work/delay.elf"
 }
 
-# thread_delay TID WHERE MS: makes the thread late by so much, 0: no more.
-# WHERE is that of tests/culprit-delay.bpf.c.
+# thread_delay TID WHERE MS [WORKER]: makes the thread late by so much, 0: no
+# more.  WHERE is that of tests/culprit-delay.bpf.c; a vCPU is late for what
+# that vhost WORKER brings.
 thread_delay () {
     culprit-delay set "$@"
 }
@@ -421,7 +422,7 @@ delay () {
     C) netem wire wire-b "$2" ;;
     D) netem host-b vnet-b "$2" ;;
     E) thread_delay "$(vhost_worker b)" 1 "$2" ;;
-    E+) thread_delay "$(vcpu_thread b)" 2 "$2" ;;
+    E+) thread_delay "$(vcpu_thread b)" 2 "$2" "$(vhost_worker b)" ;;
     F) guest_netem_in b "$2" ;;
     G) guest_responder b "$2" ;;
     H) guest_netem b "$2" ;;
@@ -430,7 +431,7 @@ delay () {
     J) netem wire wire-a "$2" ;;
     K) netem host-a vnet-a "$2" ;;
     L) thread_delay "$(vhost_worker a)" 1 "$2" ;;
-    L+) thread_delay "$(vcpu_thread a)" 2 "$2" ;;
+    L+) thread_delay "$(vcpu_thread a)" 2 "$2" "$(vhost_worker a)" ;;
     M) guest_netem_in a "$2" ;;
     *) complain "no segment $1" ;;
     esac

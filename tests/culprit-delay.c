@@ -24,7 +24,8 @@
 #include <string.h>
 
 #define PIN_FOLDER "/sys/fs/bpf/"
-#define MAP_NAME "delays"
+#define DELAYS "delays"
+#define WAKERS "wakers"
 
 static int
 fail(const char *what)
@@ -34,18 +35,25 @@ fail(const char *what)
 }
 
 static int
+pin_map(struct bpf_object *object, const char *name, const char *pin)
+{
+    struct bpf_map *map = bpf_object__find_map_by_name(object, name);
+
+    return !map || bpf_map__pin(map, pin) ? fail(name) : 0;
+}
+
+static int
 load(const char *file)
 {
     struct bpf_object *object = bpf_object__open_file(file, NULL);
     struct bpf_program *program;
-    struct bpf_map *map;
 
     if (!object || bpf_object__load(object)) {
         return fail(file);
     }
-    map = bpf_object__find_map_by_name(object, MAP_NAME);
-    if (!map || bpf_map__pin(map, PIN_FOLDER MAP_NAME)) {
-        return fail(MAP_NAME);
+    if (pin_map(object, DELAYS, PIN_FOLDER DELAYS)
+        || pin_map(object, WAKERS, PIN_FOLDER WAKERS)) {
+        return 1;
     }
     bpf_object__for_each_program (program, object) {
         const char *name = bpf_program__name(program);
@@ -60,18 +68,32 @@ load(const char *file)
     return 0;
 }
 
+/* Sets the entry of the map that is pinned at 'pin', deletes it if 'value' is
+ * null. */
 static int
-set(unsigned int tid, unsigned int where, unsigned long long ms)
+set_map(const char *pin, const void *key, const void *value)
 {
-    int map = bpf_obj_get(PIN_FOLDER MAP_NAME);
-    unsigned int key[2] = { tid, where };
-    unsigned long long ns = ms * 1000000;
+    int map = bpf_obj_get(pin);
 
-    if (map < 0 || (ms ? bpf_map_update_elem(map, key, &ns, BPF_ANY)
+    if (map < 0 || (value ? bpf_map_update_elem(map, key, value, BPF_ANY)
                     : bpf_map_delete_elem(map, key))) {
-        return fail(MAP_NAME);
+        return fail(pin);
     }
     return 0;
+}
+
+/* 'worker' is the vhost worker whose packets make a vCPU late, 0 if the thread
+ * is none. */
+static int
+set(unsigned int tid, unsigned int where, unsigned long long ms,
+    unsigned int worker)
+{
+    const unsigned int key[2] = { tid, where };
+    const unsigned int waker[2] = { tid, 0 };
+    const unsigned long long late[2] = { ms * 1000000, 0 };
+
+    return (worker && set_map(PIN_FOLDER WAKERS, &worker, ms ? waker : NULL))
+           || set_map(PIN_FOLDER DELAYS, key, ms ? late : NULL);
 }
 
 int
@@ -79,10 +101,11 @@ main(int argc, char *argv[])
 {
     if (argc == 3 && !strcmp(argv[1], "load")) {
         return load(argv[2]);
-    } else if (argc == 5 && !strcmp(argv[1], "set")) {
-        return set(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
+    } else if ((argc == 5 || argc == 6) && !strcmp(argv[1], "set")) {
+        return set(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]),
+                   argc == 6 ? atoi(argv[5]) : 0);
     }
     fprintf(stderr, "usage: culprit-delay load FILE\n"
-            "       culprit-delay set TID WHERE MS\n");
+            "       culprit-delay set TID WHERE MS [WORKER]\n");
     return 1;
 }
