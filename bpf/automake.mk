@@ -13,6 +13,7 @@ BPF_HEADER_FILES = \
 	bpf/vmlat-abi.h \
 	bpf/vmlat-bypass-abi.h \
 	bpf/vmlat-guest-abi.h \
+	bpf/vmlat-ids.h \
 	bpf/vmlat-kernel-types.h \
 	bpf/vmlat-path-count.h \
 	bpf/vmlat-path-headers.h \
@@ -22,6 +23,7 @@ BPF_HEADER_FILES = \
 	bpf/vmlat-record-abi.h \
 	bpf/vmlat-rtt-abi.h \
 	bpf/vmlat-virt-abi.h \
+	bpf/vmlat-virt-event.h \
 	bpf/vmlat-virt-maps.h \
 	bpf/vmlat-virt-record.h
 BPF_SOURCE_FILES = \

@@ -284,6 +284,7 @@ struct vmlat_bpf_packet {
 #define VMLAT_DEV_THROUGH   (1u << 3)   /* What it sends leaves by another
                                          * device: bond, VLAN, team. */
 #define VMLAT_DEV_TUNNEL    (1u << 4)   /* The same, in a tunnel. */
+#define VMLAT_DEV_TAP       (1u << 5)   /* Of a port: a VM may be behind it. */
 
 struct vmlat_bpf_dev {
     __u64 dev;                      /* Address, 0 until seen. */
@@ -322,6 +323,14 @@ struct vmlat_bpf_config {
     __u32 filter;
     __u32 unused2;
     struct vmlat_bpf_filter filters[2];
+};
+
+/* What programs that follow packets into taps want to see the end of. */
+#define VMLAT_BPF_VM_IDS 8192
+struct vmlat_bpf_vm {
+    __u64 start, size;              /* Code of the kernel: whatever it drops.
+                                     * 'size' 0: nothing. */
+    __u32 n_ids[VMLAT_BPF_VM_IDS];  /* Packets, by a hash of their ids. */
 };
 
 /* What the programs count for the daemon, all CPUs, in 'stats'. */
@@ -410,6 +419,7 @@ struct vmlat_bpf_details {
 struct vmlat_bpf_event {
     struct vmlat_bpf_packet packet;
     struct vmlat_bpf_details details;
+    __u64 skb;                      /* Its address at TX. */
     __u32 length;                   /* Of the packet. */
     __u32 size;                     /* Bytes in 'bytes'. */
     __u8 bytes[VMLAT_BPF_EVENT_BYTES]; /* From the Ethernet header on. */

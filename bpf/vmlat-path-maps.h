@@ -15,6 +15,7 @@
 #include <bpf/bpf_core_read.h>
 
 #include "vmlat-abi.h"
+#include "vmlat-ids.h"
 
 #define likely(X) __builtin_expect(!!(X), 1)
 #define unlikely(X) __builtin_expect(!!(X), 0)
@@ -31,43 +32,16 @@ struct vmlat_bpf_dev devs[VMLAT_BPF_DEVS] SEC(".data.devs");
 struct vmlat_bpf_config config SEC(".data.config");
 struct vmlat_bpf_stats stats SEC(".data.stats");
 
-/* The address of 'config' as a number. */
-__u64 base;
-
-/* What a packet is known by: the distance of its skb from 'config'.  The
- * verifier allows no arithmetic with the skb's address itself, but the
- * difference of two addresses is a number to it. */
-static __always_inline __u64
-id_of(const void *skb)
-{
-    __u64 id = (__u64) (long) skb;
-
-    asm volatile ("%0 -= %1" : "+r" (id) : "r" (&config));
-    return id;
-}
-
-/* Returns the address of 'config' as a number: it has to be read from a map to
- * be one to the verifier. */
-static __always_inline __u64
-base_number(void)
-{
-    *(volatile __u64 *) &base = (__u64) (long) &config;
-    return *(volatile __u64 *) &base;
-}
-
-/* The same as id_of() where the address is a number: in kprobes. */
-static __always_inline __u64
-id_of_number(__u64 skb)
-{
-    return skb - base_number();
-}
-
-/* The other way round. */
-static __always_inline __u64
-number_of(__u64 id)
-{
-    return id + base_number();
-}
+#ifndef VMLAT_OLD
+/* Programs of vmlat-virt.bpf.c that look, too, at an skb that a tap has given
+ * to its port, or that was freed, if 'vm' says so. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u32);
+} vm_receive SEC(".maps"), vm_kfree SEC(".maps"), vm_consume SEC(".maps");
+#endif
 
 struct cpu_value {
     struct vmlat_bpf_cpu cpu;
@@ -209,19 +183,6 @@ struct {
     __type(key, __u32);
     __type(value, struct scratch);
 } scratches SEC(".maps");
-
-/* Keeps the compiler from knowing what 'X' is, so that it does not take out
- * the mask that the verifier wants to see. */
-#define hide(X) asm volatile ("" : "+r" (X))
-
-/* Makes 'X', an offset into ARRAY, the address there; what is beyond the array
- * is cut off.  The array and its elements have sizes that are powers of 2.  In
- * one piece, since old kernels forget the bounds of a number that the compiler
- * puts on the stack meanwhile. */
-#define element(X, ARRAY, N)                                        \
-    asm volatile ("%0 &= %2; %0 += %1"                              \
-                  : "+r" (X)                                        \
-                  : "r" (ARRAY), "i" (((N) - 1) * sizeof (ARRAY)[0]))
 
 /* 'X & MASK' where 'X' is known to be below. */
 #define bound(X, MASK) asm volatile ("%0 &= %1" : "+r" (X) : "i" (MASK))

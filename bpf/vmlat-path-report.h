@@ -56,6 +56,7 @@ report(struct sk_buff *skb, const struct vmlat_bpf_packet *pkt, __u32 index)
     }
     event->packet = *pkt;
     event->details = *d;
+    event->skb = (__u64) (long) skb;
     if (!(pkt->flags & VMLAT_PKT_UPCALL)) {
         event->packet.t[VMLAT_P_UPCALL] = 0;
         event->packet.t[VMLAT_P_HANDLER] = 0;

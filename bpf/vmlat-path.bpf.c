@@ -355,8 +355,8 @@ leave_to_host(void *ctx, struct sk_buff *skb, __u64 id, __u32 port,
     return 0;
 }
 
-/* What is not as usual. */
-static __noinline int
+/* What is not as usual.  Returns the flags of the device. */
+static __noinline __u32
 receive_slow(__u64 *ctx, struct now *n)
 {
     struct sk_buff *skb = (void *) (long) ctx[0];
@@ -378,12 +378,12 @@ receive_slow(__u64 *ctx, struct now *n)
         n->rx_state = RX_LOWER;
         n->watch = n->rx_id;
     }
-    return 0;
+    return e->flags;
 }
 
-SEC("tp_btf/netif_receive_skb")
-int
-vmlat_receive(__u64 *ctx)
+/* Returns the flags of the device, 0 if it is not known. */
+static __always_inline __u32
+on_receive(__u64 *ctx)
 {
     __u32 number = bpf_get_smp_processor_id(), ifindex, port, active;
     struct now *n = now_of(number);
@@ -432,7 +432,21 @@ vmlat_receive(__u64 *ctx)
     n->rx_ifindex = ifindex;
     n->rx_state = active & (RX_PORT | RX_DETAILED);
     n->rx_ns = bpf_ktime_get_ns();
-    return 0;
+    return e->flags;
+}
+
+SEC("tp_btf/netif_receive_skb")
+int
+vmlat_receive(__u64 *ctx)
+{
+    __u32 flags = on_receive(ctx);
+
+#ifndef VMLAT_OLD
+    if (unlikely(flags & VMLAT_DEV_TAP)) {
+        bpf_tail_call(ctx, &vm_receive, 0);
+    }
+#endif
+    return flags;
 }
 
 /* Makes 'skb', which OVS has to do with but which is not known, a copy of the
@@ -1074,43 +1088,64 @@ on_free_slow(struct sk_buff *skb, __u64 id, __u64 location, __u32 reason)
 
 /* 'with_location' and 'with_reason' tell what the tracepoint has beside the
  * skb. */
-static __always_inline int
-on_free(__u64 *ctx, bool with_location, bool with_reason)
+static __always_inline void
+on_free(__u64 *ctx, __u64 id, bool with_location, bool with_reason)
 {
     struct now *n = this_now();
     struct sk_buff *skb = (void *) (long) ctx[0];
-    __u64 id = id_of(skb);
     struct slot *slot = slot_of(id);
 
     if (likely(slot->id != id) && likely(!slot->others)
         && likely(n->watch != id)) {
-        return 0;
+        return;
     }
-    return on_free_slow(skb, id, with_location ? ctx[1] : 0,
-                        with_reason ? (__u32) ctx[2]
-                        : with_location ? VMLAT_REASON_UNKNOWN
-                        : VMLAT_REASON_CONSUMED);
+    on_free_slow(skb, id, with_location ? ctx[1] : 0,
+                 with_reason ? (__u32) ctx[2]
+                 : with_location ? VMLAT_REASON_UNKNOWN
+                 : VMLAT_REASON_CONSUMED);
+}
+
+static __always_inline int
+on_kfree(__u64 *ctx, bool with_reason)
+{
+    __u64 id = id_of((void *) (long) ctx[0]);
+
+    on_free(ctx, id, true, with_reason);
+#ifndef VMLAT_OLD
+    if (unlikely(*vm_ids_of(id)) || unlikely(ctx[1] - vm.start < vm.size)) {
+        bpf_tail_call(ctx, &vm_kfree, 0);
+    }
+#endif
+    return 0;
 }
 
 SEC("tp_btf/kfree_skb")
 int
 vmlat_kfree(__u64 *ctx)
 {
-    return on_free(ctx, true, true);
+    return on_kfree(ctx, true);
 }
 
 SEC("tp_btf/kfree_skb")
 int
 vmlat_kfree_no_reason(__u64 *ctx)
 {
-    return on_free(ctx, true, false);
+    return on_kfree(ctx, false);
 }
 
 SEC("tp_btf/consume_skb")
 int
 vmlat_consume(__u64 *ctx)
 {
-    return on_free(ctx, false, false);
+    __u64 id = id_of((void *) (long) ctx[0]);
+
+    on_free(ctx, id, false, false);
+#ifndef VMLAT_OLD
+    if (unlikely(*vm_ids_of(id))) {
+        bpf_tail_call(ctx, &vm_consume, 0);
+    }
+#endif
+    return 0;
 }
 
 /* Upcalls. */

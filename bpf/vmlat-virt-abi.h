@@ -37,6 +37,10 @@
                      "to the used ring, eventfd, wakes KVM's irqfd")          \
     VMLAT_VIRT_STAGE(IRQFD_INJECT, "irqfd>kvm-inject",                        \
                      "KVM injects the interrupt")                             \
+    /* To the VM, vhost-user: before the above, and a part of OVS's time. */  \
+    VMLAT_VIRT_STAGE(ENQUEUE_SIGNAL, "enqueue>signal",                        \
+                     "vhost-user: OVS puts it into the VM's ring and is "     \
+                     "about to signal; not a part of to-vm")                  \
     /* To the VM, without a signal of its own: not a part of the above. */    \
     VMLAT_VIRT_STAGE(TX_USED, "port-tx>used",                                 \
                      "until it is in the used ring; the guest gets no "       \
@@ -111,6 +115,9 @@ enum vmlat_virt_stage {
     VMLAT_VIRT_FATE(DEFERRED_FULL, "too_many_deferred",                       \
                     "too many interrupts in KVM's workqueue (vmlat's "        \
                     "limit)")                                                 \
+    VMLAT_VIRT_FATE(UNSEEN, "signal_unseen",                                  \
+                    "vhost-user: OVS signalled the guest, which the "         \
+                    "programs in the kernel did not see")                     \
     VMLAT_VIRT_FATE(LOST, "lost",                                             \
                     "ended unseen: its address came back")
 
@@ -233,8 +240,11 @@ struct vmlat_virt_row {
                                      * not followed, say from before. */
     __u64 left;                     /* Of 'entered': not in the tap's ring any
                                      * more. */
+    __u64 tx_ns;                    /* When the last one was given to the
+                                     * tap. */
 
     __u64 received;                 /* Packets received from the tap. */
+    __u64 rx_ns;                    /* When the last one was. */
     __u64 kicks[VMLAT_VIRT_N_KICKS];
     __u64 guest_kicks;              /* Kicks of the transmit queues. */
     __u64 coalesced_kicks;          /* Of these: while the worker was queued
@@ -271,6 +281,55 @@ struct vmlat_virt_dev {
     __u32 unused;
 };
 
+/* Threads of the daemon that put packets into the rings of vhost-user ports,
+ * array 'threads', found from the thread's id by linear probing of
+ * VMLAT_VIRT_THREAD_PROBES entries.  The daemon makes and removes entries. */
+#define VMLAT_VIRT_THREADS 256
+#define VMLAT_VIRT_THREAD_PROBES 8
+#define VMLAT_VIRT_THREAD_GONE 0xffffffff   /* 'tid' of one that has ended. */
+#define VMLAT_VIRT_THREAD_HASH(TID) ((TID) & (VMLAT_VIRT_THREADS - 1))
+struct vmlat_virt_thread {
+    __u32 tid;                      /* 0: never used. */
+    __u32 signal;                   /* Where a signal by the thread is to be
+                                     * told, in 'signals' + 1; 0: nobody wants
+                                     * to know. */
+    __u32 unused[14];               /* A cache line in all. */
+};
+
+/* Signals to guests of vhost-user ports, array 'signals': VMLAT_VIRT_SIGNALS
+ * for each of 'threads'.  Before DPDK puts packets into a ring, the thread
+ * takes one that is free; if DPDK signals the guest, the programs write into
+ * it what comes of that, some of which may take until later; the thread writes
+ * how many packets the ring took.  Then the daemon counts, as only it knows of
+ * all. */
+#define VMLAT_VIRT_SIGNALS 16
+
+/* 'state', 0 if free.  The programs set these: */
+#define VMLAT_SIGNAL_MADE (1u << 0)     /* There was a signal. */
+#define VMLAT_SIGNAL_ENDED (1u << 1)    /* 'fate' is known. */
+#define VMLAT_SIGNAL_DONE (1u << 2)     /* They do not write to it any more. */
+/* And the daemon these: */
+#define VMLAT_SIGNAL_SIZED (1u << 3)    /* 'n' is known. */
+#define VMLAT_SIGNAL_COUNTED (1u << 4)  /* All but the vCPU is counted. */
+#define VMLAT_SIGNAL_BUSY (1u << 5)     /* A thread is counting it. */
+struct vmlat_virt_signal {
+    __u32 state;                    /* VMLAT_SIGNAL_*. */
+    __u16 row;                      /* The daemon's, like 'n'. */
+    __u16 n;                        /* Packets. */
+    __u8 fate;                      /* enum vmlat_virt_fate; OWN also if it
+                                     * was for several packets. */
+    __u8 vcpu;                      /* enum vmlat_virt_vcpu. */
+    __u8 merged;
+    __u8 unused[5];
+    __u64 signal_ns;
+    __u64 irqfd_ns;
+    __u64 inject_ns;
+    __u64 woken_ns;                 /* 0: the vCPU did not sleep. */
+    __u64 entry_ns;                 /* 0: not seen. */
+    __u32 serial;                   /* The daemon's. */
+    __u32 unused2;                  /* A cache line in all. */
+};
+
 /* What the daemon may change at any time, in 'config'. */
 #define VMLAT_VIRT_FOLLOW (1u << 0) /* Follow packets that enter from now on;
                                      * without, those that are on their way go
@@ -279,12 +338,48 @@ struct vmlat_virt_dev {
 struct vmlat_virt_config {
     __u32 active;                   /* VMLAT_VIRT_FOLLOW, ... */
     __u32 unused;
+    __u64 min_ns;                   /* Packets that take as long are events. */
+    __u64 headers_ns;               /* The headers of those that were in the
+                                     * tap for as long are kept for that. */
+#define VMLAT_VIRT_NEVER (~(__u64) 0)   /* None. */
 };
+
+/* Ring buffer 'records' has a struct vmlat_record for each packet that is
+ * recorded, and one of these, which is larger, for each that took long: for
+ * 'min_ns' or more, until the last mark that is known of it. */
+#define VMLAT_VIRT_EVENT_MARKS 6
+#define VMLAT_VIRT_EVENT_BYTES 120
+struct vmlat_virt_event {
+    __u64 t[VMLAT_VIRT_EVENT_MARKS]; /* When it was at each mark of 'kind', 0:
+                                      * not there. */
+    __u64 woken_ns;                 /* VM_RX: when the vCPU's thread ran after
+                                     * it had slept, 0: it did not sleep. */
+    __u64 before_ns;                /* For so long before it was at port-tx
+                                     * (VM_RX) or port-rx (VM_TX), no other
+                                     * packet was there. */
+    __u64 base;                     /* The address that 'skb' counts from. */
+    __u32 skb;                      /* VM_RX: (its address - base) >> 7. */
+    __u32 tid;                      /* VM_TX: the vhost worker. */
+    __u32 length;                   /* Of the packet, from the Ethernet header
+                                     * on, if 'size'. */
+    __u16 size;                     /* Bytes in 'bytes', 0: not kept. */
+    __u16 row;                      /* Of the port. */
+    __u16 cpu;                      /* At the last mark. */
+    __u8 kind;                      /* VMLAT_REC_VM_RX or VMLAT_REC_VM_TX. */
+    __u8 which;                     /* VM_RX: enum vmlat_virt_fate; VM_TX: enum
+                                     * vmlat_virt_kick. */
+    __u8 vcpu;                      /* VM_RX: enum vmlat_virt_vcpu, if it was
+                                     * injected. */
+    __u8 unused[3];
+    __u8 bytes[VMLAT_VIRT_EVENT_BYTES]; /* From the Ethernet header on. */
+};
+_Static_assert(sizeof(struct vmlat_virt_event) == 216, "ABI");
 
 /* What the programs count for the daemon, all rows, in 'stats'. */
 struct vmlat_virt_stats {
     __u64 records;                  /* Written to 'records'. */
     __u64 records_lost;             /* No room there. */
+    __u64 events_lost;              /* No room there. */
     __u64 workers_left_out;         /* Times that there was no room for a
                                      * vhost worker. */
     __u64 queues_left_out;          /* The same for a transmit queue. */

@@ -14,22 +14,12 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 
+#include "vmlat-ids.h"
 #include "vmlat-record-abi.h"
 #include "vmlat-virt-abi.h"
 
 #define likely(X) __builtin_expect(!!(X), 1)
 #define unlikely(X) __builtin_expect(!!(X), 0)
-
-/* Keeps the compiler from knowing what 'X' is, so that it does not take out
- * what the verifier wants to see. */
-#define hide(X) asm volatile ("" : "+r" (X))
-
-/* Makes 'X', an offset into ARRAY, the address there; what is beyond the array
- * is cut off.  The array and its elements have sizes that are powers of 2. */
-#define element(X, ARRAY, N)                                        \
-    asm volatile ("%0 &= %2; %0 += %1"                              \
-                  : "+r" (X)                                        \
-                  : "r" (ARRAY), "i" (((N) - 1) * sizeof (ARRAY)[0]))
 
 /* Element INDEX, cut to what there is, of ARRAY. */
 #define at(ARRAY, N, INDEX)                                         \
@@ -53,6 +43,9 @@ const volatile __u32 vmlat_has_entry = 0;
 
 /* Shared with the daemon. */
 struct vmlat_virt_dev devs[VMLAT_VIRT_DEVS] SEC(".data.devs");
+struct vmlat_virt_thread threads[VMLAT_VIRT_THREADS] SEC(".data.threads");
+struct vmlat_virt_signal signals[VMLAT_VIRT_THREADS * VMLAT_VIRT_SIGNALS]
+    SEC(".data.signals");
 struct vmlat_virt_config config SEC(".data.config");
 struct vmlat_virt_stats stats SEC(".data.stats");
 
@@ -69,63 +62,37 @@ struct {
     __uint(max_entries, 1 << 20);               /* Set before loading. */
 } records SEC(".maps");
 
-/* Addresses of the kernel's objects, as numbers.  The verifier allows no
- * arithmetic with such an address itself, but the difference of two addresses
- * is a number to it: what is known by its address, has its distance from
- * 'config' as its id. */
-
-__u64 base;
-
-static __always_inline __u64
-id_of(const void *object)
-{
-    __u64 id = (__u64) (long) object;
-
-    asm volatile ("%0 -= %1" : "+r" (id) : "r" (&config));
-    return id;
-}
-
-/* Returns the address of 'config' as a number: it has to be read from a map to
- * be one to the verifier. */
-static __always_inline __u64
-base_number(void)
-{
-    *(volatile __u64 *) &base = (__u64) (long) &config;
-    return *(volatile __u64 *) &base;
-}
-
-static __always_inline __u64
-id_of_number(__u64 address)
-{
-    return address - base_number();
-}
-
-static __always_inline __u64
-number_of(__u64 id)
-{
-    return id + base_number();
-}
-
 /* Packets to VMs, from tun_net_xmit() to their end.  A packet in the tap's
  * ring is found by the id of its skb, which has its place in one of the ways
  * of a set; from when the vhost worker takes it, it is known by its number in
  * 'pkts', and the place says PKT_TAKEN. */
 #define N_PKTS 16384
-#define N_WAYS 4
+#define N_WAYS 4                        /* pkt_find() has 4 in it. */
 #define PKT_TAKEN 1ull                  /* No id is odd. */
 
 #define PKT_RECORD (1u << 0)            /* 'recs' has it. */
 #define PKT_FAILED (1u << 1)            /* Could not be copied. */
+#define PKT_HEADERS (1u << 2)           /* 'heads' has its headers. */
 struct pkt {
     __u64 tx_ns;
     __u64 taken_ns;
     __u32 next;                         /* Of the same batch. */
     __u16 row;
     __u16 flags;                        /* PKT_*. */
-    __u64 unused;
+    __u32 skb;                          /* Its id >> 7. */
+    __u32 before_ns;                    /* As in struct vmlat_virt_event. */
 };
 static __u64 ids[N_PKTS];
 static struct pkt pkts[N_PKTS];
+
+/* First bytes of packets to VMs that may become events, as in 'pkts'. */
+struct head {
+    __u32 length;                       /* Of the packet. */
+    __u32 size;                         /* Bytes in 'bytes'. */
+    __u8 bytes[VMLAT_VIRT_EVENT_BYTES]; /* From the Ethernet header on. */
+};
+_Static_assert(sizeof(struct head) == 128, "size");
+static struct head heads[N_PKTS];
 
 /* Batches: packets that a worker has taken, one after the other, until it puts
  * them in the used ring, KVM injects the interrupt for them and the vCPU has
@@ -154,12 +121,17 @@ struct batch {
     __u8 merged;
     __u8 record;                        /* One of them is recorded. */
     __u8 failed;                        /* Packets that are PKT_FAILED. */
-    __u64 unused[7];
+    __u32 signal;                       /* Of a vhost-user port: in 'signals' +
+                                         * 1, and no packets; 0: of a tap. */
+    __u32 unused;
+    __u64 first_ns;                     /* The earliest 'tx_ns' of them. */
+    __u64 irqfd;                        /* Id of what was woken. */
+    __u64 unused2[4];
 };
 
 /* vhost workers, and threads of KVM's workqueue while they inject. */
 #define N_WORKERS 512
-#define WORKER_PROBES 4
+#define WORKER_PROBES 4                 /* worker_find() has 4 in it. */
 
 /* Where a worker is in the chain. */
 #define CHAIN_USED (1u << 0)            /* vhost_add_used_and_signal_n() */

@@ -170,9 +170,21 @@ record_ip6(struct vmlat_record *r, const struct frame *f, __u32 offset)
     }
 }
 
+/* Finds the linear part of 'skb', whose Ethernet header begins at its data or,
+ * if 'pulled', at its MAC header. */
+static __always_inline void
+frame_find(struct frame *f, struct sk_buff *skb, bool pulled)
+{
+    unsigned char *head = BPF_CORE_READ(skb, head);
+    __u64 tail = (__u64) (long) head + BPF_CORE_READ(skb, tail);
+
+    f->data = (pulled ? (__u64) (long) head + BPF_CORE_READ(skb, mac_header)
+               : (__u64) (long) BPF_CORE_READ(skb, data));
+    f->size = tail > f->data && tail - f->data < 65536 ? tail - f->data : 0;
+}
+
 /* Makes record 'number' of 'recs' that of the skb 'id' in all but times and
- * ports.  The Ethernet header begins at the skb's data or, if 'pulled', at its
- * MAC header. */
+ * ports; 'pulled' is as for frame_find(). */
 __noinline int
 record_begin(__u64 id, __u32 number, __u32 pulled)
 {
@@ -182,17 +194,12 @@ record_begin(__u64 id, __u32 number, __u32 pulled)
     struct skb_shared_info *shinfo;
     __u32 offset = 12, gso_size;
     struct frame f;
-    __u64 tail;
     __u16 type = 0;
 
     __builtin_memset(r, 0, sizeof *r);
     r->segments = 1;
     r->vring = VMLAT_VRING_UNKNOWN;
-    f.data = (pulled ? (__u64) (long) head + BPF_CORE_READ(skb, mac_header)
-              : (__u64) (long) BPF_CORE_READ(skb, data));
-    tail = (__u64) (long) head + BPF_CORE_READ(skb, tail);
-    f.size = tail > f.data && tail - f.data < 65536 ? tail - f.data : 0;
-
+    frame_find(&f, skb, pulled);
     for (int i = 0; i < 3; i++) {
         if (!frame_read(&f, offset, &type, sizeof type)) {
             return 0;

@@ -27,6 +27,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
+#include "vmlat-virt-event.h"
 #include "vmlat-virt-maps.h"
 #include "vmlat-virt-record.h"
 
@@ -36,6 +37,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define IN_GUEST_MODE 1                 /* Of struct kvm_vcpu. */
 #define TUN_MSG_PTR 2                   /* Of struct tun_msg_ctl: a batch. */
 #define WOULD_BLOCK (-11)               /* -EWOULDBLOCK */
+#define EPOLLRDNORM 0x40
 
 /* Counting. */
 
@@ -111,7 +113,9 @@ hist_add(struct vmlat_virt_hist *h, __u64 ns, __u64 n)
                  || ns >> VMLAT_VIRT_MAX_BITS)) {
         bucket = VMLAT_VIRT_BUCKETS - 1;
     }
-    count(&h->buckets[bucket & (VMLAT_VIRT_BUCKETS - 1)], n);
+    bucket *= sizeof h->buckets[0];
+    element(bucket, h->buckets, VMLAT_VIRT_BUCKETS);
+    count((__u64 *) (long) bucket, n);
     count(&h->total, ns * n);
     count(&h->packets, n);
     if (unlikely(ns > h->max || ~ns > h->not_min)) {
@@ -167,6 +171,12 @@ dev_find_slow(struct net_device *dev, __u32 ifindex)
                 return VMLAT_VIRT_DEV_HASH(ifindex + i);
             }
             if (BPF_CORE_READ(dev, nd_net.net, ns.inum) == e->netns) {
+                struct vmlat_virt_row *row = row_of(e->row);
+
+                if (row) {
+                    /* Packets before may not have been followed. */
+                    row->tx_ns = row->rx_ns = 0;
+                }
                 e->dev = (__u64) (long) dev;
                 return VMLAT_VIRT_DEV_HASH(ifindex + i);
             }
@@ -198,10 +208,15 @@ dev_find(struct net_device *dev)
 
 #define NONE 0xffffffffu
 
-static __always_inline __u32
+/* Returns the number of the first place of the worker that is thread 'tid'. */
+static __always_inline __u64
 tid_hash(__u32 tid)
 {
-    return tid * 0x9e3779b1u >> 16;
+    __u64 first = tid * 0x9e3779b1u >> 16;
+
+    asm volatile ("%0 &= %1" : "+r" (first)
+                  : "i" (N_WORKERS - WORKER_PROBES));
+    return first;
 }
 
 /* Returns the number of the worker that the present thread is, NONE if it is
@@ -210,12 +225,20 @@ static __always_inline __u32
 worker_find(void)
 {
     __u32 tid = bpf_get_current_pid_tgid();
-    __u32 hash = tid_hash(tid);
+    __u64 first = tid_hash(tid);
+    const __u32 *tids = &worker_tids[first];
 
-    for (__u32 i = 0; i < WORKER_PROBES; i++) {
-        if (*at(worker_tids, N_WORKERS, hash + i) == tid) {
-            return tid ? (hash + i) & (N_WORKERS - 1) : NONE;
-        }
+    hide(tids);
+    if (unlikely(!tid)) {
+        return NONE;
+    } else if (tids[0] == tid) {
+        return first;
+    } else if (unlikely(tids[1] == tid)) {
+        return first + 1;
+    } else if (unlikely(tids[2] == tid)) {
+        return first + 2;
+    } else if (unlikely(tids[3] == tid)) {
+        return first + 3;
     }
     return NONE;
 }
@@ -225,7 +248,7 @@ static __noinline __u32
 worker_make(void)
 {
     __u32 tid = bpf_get_current_pid_tgid();
-    __u32 hash = tid_hash(tid);
+    __u64 hash = tid_hash(tid);
     __u32 number = worker_find();
 
     if (number != NONE || !tid) {
@@ -248,6 +271,8 @@ worker_make(void)
 #define WORKER(NUMBER) at(workers, N_WORKERS, NUMBER)
 #define BATCH(NUMBER) at(batches, N_WORKERS * N_BATCHES, NUMBER)
 #define PKT(NUMBER) at(pkts, N_PKTS, NUMBER)
+#define SIGNAL(NUMBER) \
+    at(signals, VMLAT_VIRT_THREADS * VMLAT_VIRT_SIGNALS, NUMBER)
 
 static __always_inline __u32
 batch_number(__u32 worker, __u32 batch)
@@ -272,26 +297,33 @@ worker_free_batch(__u32 worker)
 
 /* Packets to a VM. */
 
-/* Skbs are 256 bytes or more apart. */
-static __always_inline __u32
+/* Returns the number of the first place of packet 'id'.  Skbs are 256 bytes or
+ * more apart. */
+static __always_inline __u64
 set_of(__u64 id)
 {
-    return ((__u32) (id >> 7) * 0x9e3779b1u >> 16) * N_WAYS;
+    __u64 set = ((__u32) (id >> 7) * 0x9e3779b1u >> 16) * N_WAYS;
+
+    asm volatile ("%0 &= %1" : "+r" (set) : "i" (N_PKTS - N_WAYS));
+    return set;
 }
 
 /* Returns the number of the packet, NONE if it is not known. */
 static __always_inline __u32
 pkt_find(__u64 id)
 {
-    __u32 set = set_of(id);
+    __u64 set = set_of(id);
+    const __u64 *way = &ids[set];
 
-    if (*at(ids, N_PKTS, set) == id) {
-        return set & (N_PKTS - 1);
-    }
-    for (__u32 i = 1; i < N_WAYS; i++) {
-        if (unlikely(*at(ids, N_PKTS, set + i) == id)) {
-            return (set + i) & (N_PKTS - 1);
-        }
+    hide(way);
+    if (way[0] == id) {
+        return set;
+    } else if (unlikely(way[1] == id)) {
+        return set + 1;
+    } else if (unlikely(way[2] == id)) {
+        return set + 2;
+    } else if (unlikely(way[3] == id)) {
+        return set + 3;
     }
     return NONE;
 }
@@ -312,14 +344,14 @@ pkt_end(__u32 number, __u32 fate)
         count(&row->fates[fate], 1);
         count(&row->left, 1);
     }
+    __sync_fetch_and_add(vm_ids_of(*at(ids, N_PKTS, number)), -1);
     pkt_free(number);
     return 0;
 }
 
-/* Takes a place for packet 'id'.  Returns its number, or NONE if there is no
- * room. */
-static __always_inline __u32
-pkt_take(__u64 id)
+/* Does what pkt_take() does. */
+__noinline __u32
+pkt_take_slow(__u64 id)
 {
     __u32 set = set_of(id), number = NONE;
 
@@ -337,6 +369,25 @@ pkt_take(__u64 id)
         }
     }
     return number;
+}
+
+/* Takes a place for packet 'id'.  Returns its number, or NONE if there is no
+ * room. */
+static __always_inline __u32
+pkt_take(__u64 id)
+{
+    __u64 set = set_of(id), was;
+    __u64 *way = &ids[set];
+
+    hide(way);
+    if (likely(!(way[0] | way[1] | way[2] | way[3]))) {
+        was = __sync_val_compare_and_swap(way, 0, id);
+        hide(was);                  /* Shorter: a branch, and no value. */
+        if (likely(!was)) {
+            return set;
+        }
+    }
+    return pkt_take_slow(id);
 }
 
 /* Batches. */
@@ -361,12 +412,14 @@ pkt_record(__u32 number, __u32 batch, __u32 flags)
     return 0;
 }
 
-/* Writes the records of the packets of a batch and frees these. */
+/* Writes the records and events of the packets of a batch, which is at its
+ * end, and frees these. */
 __noinline int
-batch_record(__u32 number, __u32 flags)
+batch_report(__u32 number, __u32 flags)
 {
     struct batch *b = BATCH(number);
     __u32 at_pkt = b->head, n = b->n;
+    bool slow = batch_is_slow(b);
 
     for (__u32 i = 0; i < BATCH_MAX && i < n; i++) {
         struct pkt *p = PKT(at_pkt);
@@ -374,6 +427,9 @@ batch_record(__u32 number, __u32 flags)
 
         if ((p->flags & (PKT_RECORD | PKT_FAILED)) == PKT_RECORD) {
             pkt_record(at_pkt, number, flags);
+        }
+        if (slow && !(p->flags & PKT_FAILED)) {
+            pkt_event(at_pkt, number, flags);
         }
         pkt_free(at_pkt);
         at_pkt = next;
@@ -386,122 +442,6 @@ record_flags(const struct batch *b)
 {
     return ((b->shared ? VMLAT_REC_SHARED : 0)
             | (b->merged ? VMLAT_REC_MERGED : 0));
-}
-
-/* The vCPU has entered the guest, and the worker is done with the batch. */
-__noinline int
-batch_complete(__u32 number)
-{
-    struct batch *b = BATCH(number);
-    struct worker *w = WORKER(number / N_BATCHES);
-    struct vmlat_virt_row *row = row_of(b->row);
-
-    if (row && b->n_whole) {
-        __u64 ns = b->entry_ns - b->inject_ns;
-        __u32 vcpu = b->vcpu, n = b->n_whole;
-
-        HIST_ADD(row, INJECT_VCPU, ns, n);
-        if (b->woken_ns > b->inject_ns) {
-            vcpu = VMLAT_VV_SLEPT;
-            HIST_ADD(row, INJECT_WOKEN, b->woken_ns - b->inject_ns, n);
-        } else if (vcpu == VMLAT_VV_PREEMPTED) {
-            HIST_ADD(row, PREEMPTED_VCPU, ns, n);
-        }
-        if (vcpu < VMLAT_VIRT_N_VCPUS) {
-            count(&row->vcpu[vcpu], n);
-        }
-        if (b->record) {
-            batch_record(number, record_flags(b));
-        }
-    }
-    b->n = 0;
-    __sync_fetch_and_add(&w->waiting, -1);
-    *(volatile __u32 *) &b->state = 0;
-    return 0;
-}
-
-/* Nobody will see the vCPU enter. */
-__noinline int
-batch_gone(__u32 number)
-{
-    struct batch *b = BATCH(number);
-    struct vmlat_virt_row *row = row_of(b->row);
-
-    if (row) {
-        count(&row->vcpu[VMLAT_VV_GONE], b->n_whole);
-    }
-    b->entry_ns = 0;
-    if (b->record) {
-        batch_record(number, record_flags(b));
-    }
-    b->n = 0;
-    b->state = 0;
-    return 0;
-}
-
-/* Adds packet 'number' of 'batch' to the histograms: those of the whole way,
- * or that of the way to the used ring. */
-__noinline int
-pkt_count(__u32 number, __u32 batch, __u32 whole)
-{
-    const struct batch *b = BATCH(batch);
-    const struct pkt *p = PKT(number);
-    struct vmlat_virt_row *row = row_of(b->row);
-
-    if (!row) {
-        return 0;
-    }
-    if (whole) {
-        HIST_ADD(row, TO_VM, b->inject_ns - p->tx_ns, 1);
-        HIST_ADD(row, TX_TAKEN, p->taken_ns - p->tx_ns, 1);
-        HIST_ADD(row, TAKEN_SIGNAL, b->signal_ns - p->taken_ns, 1);
-    } else {
-        HIST_ADD(row, TX_USED, b->signal_ns - p->tx_ns, 1);
-    }
-    return 0;
-}
-
-/* Counts the packets of a batch, which have 'fate'.  Returns their number,
- * without those that could not be copied. */
-__noinline int
-batch_count(__u32 number, __u32 fate)
-{
-    struct batch *b = BATCH(number);
-    struct vmlat_virt_row *row = row_of(b->row);
-    bool whole = fate == VMLAT_VF_OWN || fate == VMLAT_VF_SHARED;
-    bool used = fate == VMLAT_VF_NO_SIGNAL || fate == VMLAT_VF_USER;
-    __u32 at_pkt = b->head, n = b->n;
-
-    if (!row) {
-        return 0;
-    }
-    for (__u32 i = 0; i < BATCH_MAX && i < n; i++) {
-        struct pkt *p = PKT(at_pkt);
-
-        if (!(p->flags & PKT_FAILED) && (whole || used)) {
-            pkt_count(at_pkt, number, whole);
-        }
-        at_pkt = p->next;
-    }
-    if (unlikely(b->failed)) {
-        count(&row->fates[VMLAT_VF_COPY_FAILED], b->failed);
-        n -= b->failed;
-    }
-    if (!n) {
-        return 0;
-    }
-    if (whole) {
-        HIST_ADD(row, SIGNAL_IRQFD, b->irqfd_ns - b->signal_ns, n);
-        HIST_ADD(row, IRQFD_INJECT, b->inject_ns - b->irqfd_ns, n);
-        count(&row->signals, 1);
-        if (b->merged) {
-            count(&row->merged, n);
-        }
-    }
-    if (fate < VMLAT_VIRT_N_FATES) {
-        count(&row->fates[fate], n);
-    }
-    return n;
 }
 
 /* Frees the packets of a batch. */
@@ -521,6 +461,202 @@ batch_free(__u32 number)
     return 0;
 }
 
+/* Ends the packets of a batch that is at its end and has been counted; their
+ * records would have 'flags'. */
+static __always_inline void
+batch_release(__u32 number, __u32 flags)
+{
+    struct batch *b = BATCH(number);
+
+    if (unlikely(b->record || batch_is_slow(b))) {
+        batch_report(number, flags);
+        b->record = 0;
+        b->n = 0;
+    } else {
+        batch_free(number);
+    }
+}
+
+/* Batch 'number' is a signal of the daemon's: it has ended with 'fate', and
+ * the programs are done with it if 'done'. */
+__noinline int
+signal_end(__u32 number, __u32 fate, __u32 done)
+{
+    struct batch *b = BATCH(number);
+    struct vmlat_virt_signal *s = SIGNAL(b->signal - 1);
+
+    s->irqfd_ns = b->irqfd_ns;
+    s->inject_ns = b->inject_ns;
+    s->fate = fate;
+    s->vcpu = b->vcpu;
+    s->merged = b->merged;
+    __sync_fetch_and_or(&s->state, VMLAT_SIGNAL_ENDED
+                                   | (done ? VMLAT_SIGNAL_DONE : 0));
+    if (done) {
+        b->signal = 0;
+        b->state = 0;
+    }
+    return 0;
+}
+
+/* The same, some time after it has ended: 'vcpu' says how. */
+__noinline int
+signal_done(__u32 number, __u32 vcpu)
+{
+    struct batch *b = BATCH(number);
+    struct vmlat_virt_signal *s = SIGNAL(b->signal - 1);
+
+    s->woken_ns = b->woken_ns;
+    s->entry_ns = b->entry_ns;
+    s->vcpu = vcpu;
+    __sync_fetch_and_or(&s->state, VMLAT_SIGNAL_DONE);
+    b->signal = 0;
+    return 0;
+}
+
+/* The vCPU has entered the guest, and the worker is done with the batch. */
+__noinline int
+batch_complete(__u32 number)
+{
+    struct batch *b = BATCH(number);
+    struct worker *w = WORKER(number / N_BATCHES);
+    struct vmlat_virt_row *row = row_of(b->row);
+    bool is_signal = b->signal;
+
+    if (unlikely(is_signal)) {
+        signal_done(number, b->vcpu);
+    } else if (row && b->n_whole) {
+        __u64 ns = b->entry_ns - b->inject_ns;
+        __u32 vcpu = b->vcpu, n = b->n_whole;
+
+        HIST_ADD(row, INJECT_VCPU, ns, n);
+        if (b->woken_ns > b->inject_ns) {
+            vcpu = VMLAT_VV_SLEPT;
+            HIST_ADD(row, INJECT_WOKEN, b->woken_ns - b->inject_ns, n);
+        } else if (vcpu == VMLAT_VV_PREEMPTED) {
+            HIST_ADD(row, PREEMPTED_VCPU, ns, n);
+        }
+        if (vcpu < VMLAT_VIRT_N_VCPUS) {
+            count(&row->vcpu[vcpu], n);
+        }
+        b->vcpu = vcpu;
+    }
+    if (likely(!is_signal)) {
+        batch_release(number, record_flags(b));
+    }
+    __sync_fetch_and_add(&w->waiting, -1);
+    *(volatile __u32 *) &b->state = 0;
+    return 0;
+}
+
+/* Nobody will see the vCPU enter. */
+__noinline int
+batch_gone(__u32 number)
+{
+    struct batch *b = BATCH(number);
+    struct vmlat_virt_row *row = row_of(b->row);
+
+    b->entry_ns = 0;
+    b->vcpu = VMLAT_VV_GONE;
+    if (b->signal) {
+        signal_done(number, b->vcpu);
+    } else {
+        if (row) {
+            count(&row->vcpu[VMLAT_VV_GONE], b->n_whole);
+        }
+        batch_release(number, record_flags(b));
+    }
+    b->state = 0;
+    return 0;
+}
+
+/* Adds packet 'number' of 'batch' to the histograms of the whole way. */
+__noinline int
+pkt_count(__u32 number, __u32 batch)
+{
+    const struct batch *b = BATCH(batch);
+    const struct pkt *p = PKT(number);
+    struct vmlat_virt_row *row = row_of(b->row);
+
+    if (!row) {
+        return 0;
+    }
+    HIST_ADD(row, TO_VM, b->inject_ns - p->tx_ns, 1);
+    HIST_ADD(row, TX_TAKEN, p->taken_ns - p->tx_ns, 1);
+    HIST_ADD(row, TAKEN_SIGNAL, b->signal_ns - p->taken_ns, 1);
+    return 0;
+}
+
+_Static_assert(VMLAT_VIRT_N_FATES <= 16, "batch_count() has 16 in it");
+
+/* Counts the packets of a batch, which have 'fate'.  Returns their number,
+ * without those that could not be copied. */
+__noinline int
+batch_count(__u32 number, __u32 fate)
+{
+    struct batch *b = BATCH(number);
+    struct vmlat_virt_row *row = row_of(b->row);
+    bool whole = fate == VMLAT_VF_OWN || fate == VMLAT_VF_SHARED;
+    bool used = fate == VMLAT_VF_NO_SIGNAL || fate == VMLAT_VF_USER;
+    __u32 at_pkt = b->head, n = b->n;
+    __u64 signal_ns = b->signal_ns;
+
+    if (!row) {
+        return 0;
+    }
+    for (__u32 i = 0; i < BATCH_MAX && i < n; i++) {
+        struct pkt *p = PKT(at_pkt);
+
+        if (likely(!(p->flags & PKT_FAILED))) {
+            if (whole) {
+                pkt_count(at_pkt, number);
+            } else if (used) {
+                HIST_ADD(row, TX_USED, signal_ns - p->tx_ns, 1);
+            }
+        }
+        at_pkt = p->next;
+    }
+    if (unlikely(b->failed)) {
+        count(&row->fates[VMLAT_VF_COPY_FAILED], b->failed);
+        n -= b->failed;
+    }
+    if (!n) {
+        return 0;
+    }
+    if (whole) {
+        HIST_ADD(row, SIGNAL_IRQFD, b->irqfd_ns - b->signal_ns, n);
+        HIST_ADD(row, IRQFD_INJECT, b->inject_ns - b->irqfd_ns, n);
+        count(&row->signals, 1);
+        if (b->merged) {
+            count(&row->merged, n);
+        }
+    }
+    if (fate < VMLAT_VIRT_N_FATES) {
+        __u64 i = fate;
+
+        /* The verifier has forgotten it. */
+        asm volatile ("%0 &= 15" : "+r" (i));
+        count(&row->fates[i], n);
+    }
+    return n;
+}
+
+/* Ends batch 'number', which waited for the workqueue in vain. */
+__noinline int
+batch_drop(__u32 number, __u32 fate)
+{
+    struct batch *b = BATCH(number);
+
+    if (b->signal) {
+        signal_end(number, fate, true);
+    } else {
+        batch_count(number, fate);
+        batch_free(number);
+        b->state = 0;
+    }
+    return 0;
+}
+
 /* Ends batch 'number', whose packets have 'fate'; 'w->chain' says how far it
  * came. */
 __noinline int
@@ -533,28 +669,38 @@ batch_finish(__u32 worker, __u32 number, __u32 fate)
     struct vmlat_virt_row *row;
     __u32 flags, n;
 
+    b->vcpu = w->vcpu;
+    if (unlikely(b->signal)) {
+        signal_end(number, fate, !waits);
+        if (waits && __sync_fetch_and_or(&b->state, BATCH_FINISHED)
+                     & BATCH_ENTERED) {
+            batch_complete(number);
+        }
+        return 0;
+    }
+    if (!whole) {
+        b->irqfd_ns = b->inject_ns = 0;
+    }
     b->shared = fate == VMLAT_VF_SHARED;
     b->merged = whole && WORKER(number / N_BATCHES)->waiting > waits;
-    b->vcpu = w->vcpu;
     n = batch_count(number, fate);
-    if (!b->record || !(whole || fate == VMLAT_VF_NO_SIGNAL
-                        || fate == VMLAT_VF_USER)) {
+    if (!(whole || fate == VMLAT_VF_NO_SIGNAL || fate == VMLAT_VF_USER)) {
         batch_free(number);
         b->record = 0;
     } else if (!whole || !waits) {
         flags = record_flags(b);
         if (!whole) {
-            b->irqfd_ns = b->inject_ns = 0;
             flags |= fate == VMLAT_VF_NO_SIGNAL ? VMLAT_REC_NO_SIGNAL : 0;
         } else if (w->vcpu == VMLAT_VV_POSTED) {
             flags |= VMLAT_REC_RUNNING;
         }
         b->entry_ns = 0;
-        batch_record(number, flags);
-        b->record = 0;
+        batch_release(number, flags);
+    } else if (!b->record && config.min_ns == VMLAT_VIRT_NEVER) {
+        /* Nobody asks how long each took until the vCPU enters. */
+        batch_free(number);
     }
     b->n_whole = whole ? n : 0;
-    b->n = b->record ? b->n : 0;
     if (waits) {
         if (__sync_fetch_and_or(&b->state, BATCH_FINISHED) & BATCH_ENTERED) {
             batch_complete(number);
@@ -578,7 +724,11 @@ batch_abandon(__u32 worker)
 
     w->chain = 0;
     w->others = 0;
-    if (!BATCH(number)->state && BATCH(number)->n) {
+    if (BATCH(number)->state) {
+        return 0;
+    } else if (BATCH(number)->signal) {
+        signal_end(number, VMLAT_VF_UNFINISHED, true);
+    } else if (BATCH(number)->n) {
         batch_finish(worker, number, VMLAT_VF_UNFINISHED);
     }
     return 0;
@@ -594,7 +744,7 @@ vmlat_vm_xmit(__u64 *ctx)
     struct vmlat_virt_dev *e = dev_find(dev);
     __u32 active = config.active, number;
     struct vmlat_virt_row *row;
-    __u64 entered, left, id;
+    __u64 entered, left, id, before, now;
     struct pkt *p;
 
     if (!e || unlikely(!(active & VMLAT_VIRT_FOLLOW))) {
@@ -611,13 +761,23 @@ vmlat_vm_xmit(__u64 *ctx)
     if (unlikely(number == NONE)) {
         count(&row->fates[VMLAT_VF_TABLE_FULL], 1);
         count(&row->left, 1);
+        *(volatile __u64 *) &row->tx_ns = bpf_ktime_get_ns();
         return 0;
     }
+    __sync_fetch_and_add(vm_ids_of(id), 1);
     p = PKT(number);
     p->row = e->row;
     p->flags = 0;
     depth_add(&row->tap_ring, entered - left);
-    p->tx_ns = bpf_ktime_get_ns();
+    now = bpf_ktime_get_ns();
+    p->tx_ns = now;
+    p->skb = id >> 7;
+    before = *(volatile __u64 *) &row->tx_ns;
+    *(volatile __u64 *) &row->tx_ns = now;
+    p->before_ns = now - before;
+    if (unlikely((now - before) >> 32)) {
+        p->before_ns = before ? ~0u : 0;
+    }
     if (unlikely(active & VMLAT_VIRT_RECORD)) {
         struct vmlat_record *r = &at(recs, N_RECS, number)->record;
 
@@ -672,13 +832,14 @@ vmlat_vm_taken(__u64 *ctx)
     struct worker *w;
     struct batch *b;
     struct pkt *p;
-    __u64 skb;
+    __u64 skb, id;
 
     skb = (__u64) (long) m->msg_control;
     if (unlikely(!skb)) {
         return 0;
     }
-    number = pkt_find(id_of_number(skb));
+    id = id_of_number(skb);
+    number = pkt_find(id);
     worker = worker_find();
     if (unlikely(number == NONE)) {
         if (worker != NONE) {
@@ -724,10 +885,12 @@ vmlat_vm_taken(__u64 *ctx)
     }
     p->taken_ns = bpf_ktime_get_ns();
     *(volatile __u64 *) at(ids, N_PKTS, number) = PKT_TAKEN;
+    __sync_fetch_and_add(vm_ids_of(id), -1);
     count(&row->left, 1);
     w->last_known = 1;
     i = b->n++;
     if (!i) {
+        b->first_ns = p->tx_ns;
         b->head = number;
         b->row = p->row;
         b->record = 0;
@@ -736,6 +899,12 @@ vmlat_vm_taken(__u64 *ctx)
         w->row_known = 1;
     } else {
         PKT(b->tail)->next = number;
+        if (unlikely(p->tx_ns < b->first_ns)) {
+            b->first_ns = p->tx_ns;
+        }
+    }
+    if (unlikely(p->taken_ns - p->tx_ns >= config.headers_ns)) {
+        pkt_keep_headers(number, id);
     }
     b->tail = number;
     if (!i || unlikely(p->flags & PKT_RECORD)) {
@@ -811,6 +980,7 @@ vmlat_vm_irqfd(__u64 *ctx)
         BATCH(w->current)->irqfd_ns = bpf_ktime_get_ns();
         w->irqfd = id_of((void *) (long) ctx[0])
                    - bpf_core_field_offset(irqfd->wait);
+        BATCH(w->current)->irqfd = w->irqfd;
         w->vcpu = VMLAT_VV_UNKNOWN;
         w->chain |= CHAIN_IRQFD;
     }
@@ -852,6 +1022,26 @@ vcpu_make(__u64 id)
     return slot;
 }
 
+/* Returns true if an earlier signal of the irqfd of batch 'number' waits for
+ * vCPU 'slot'. */
+static __noinline bool
+irqfd_waits(__u32 number, __u32 slot)
+{
+    struct batch *b = BATCH(number);
+    struct vcpu *v = at(vcpus, N_VCPUS, slot);
+
+    for (__u32 i = 0; i < VCPU_BATCHES; i++) {
+        __u64 other = v->batches[i];
+
+        if (other && other != (__u64) number + 1
+            && BATCH(other - 1)->signal
+            && BATCH(other - 1)->irqfd == b->irqfd) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Makes batch 'number' wait for vCPU 'id'.  Returns false if there is no
  * room. */
 static __noinline bool
@@ -869,6 +1059,9 @@ wait_for_vcpu(__u32 number, __u64 id)
     __sync_fetch_and_add(&WORKER(number / N_BATCHES)->waiting, 1);
     b->slot = slot;
     b->state = BATCH_BUSY;
+    if (unlikely(b->signal)) {
+        b->merged = irqfd_waits(number, slot);
+    }
     for (__u32 i = 0; i < VCPU_BATCHES; i++) {
         if (!__sync_val_compare_and_swap(&v->batches[i], 0,
                                          (__u64) number + 1)) {
@@ -1038,6 +1231,109 @@ vmlat_vm_done(__u64 *ctx)
     return 0;
 }
 
+/* To a VM: vhost-user.  A thread of the daemon that has put packets into a
+ * ring signals the guest by a system call. */
+
+/* Returns what the daemon says about the present thread, NULL if nothing. */
+static __always_inline struct vmlat_virt_thread *
+thread_find(void)
+{
+    __u32 tid = bpf_get_current_pid_tgid();
+
+    for (__u32 i = 0; tid && i < VMLAT_VIRT_THREAD_PROBES; i++) {
+        struct vmlat_virt_thread *t = at(threads, VMLAT_VIRT_THREADS, tid + i);
+
+        if (t->tid == tid) {
+            return t;
+        }
+        if (!t->tid) {
+            break;
+        }
+    }
+    return NULL;
+}
+
+SEC("fentry/eventfd_write")
+int
+vmlat_vm_user_signal(__u64 *ctx)
+{
+    struct vmlat_virt_thread *t = thread_find();
+    struct vmlat_virt_signal *s;
+    __u32 worker, next, number;
+    struct worker *w;
+    struct batch *b;
+
+    if (likely(!t) || !t->signal) {
+        return 0;
+    }
+    number = t->signal;
+    s = SIGNAL(number - 1);
+    if (s->state & VMLAT_SIGNAL_MADE) {
+        return 0;
+    }
+    s->signal_ns = bpf_ktime_get_ns();
+    s->woken_ns = s->entry_ns = 0;
+    worker = worker_make();
+    next = worker != NONE ? WORKER(worker)->batch : NONE;
+    if (worker != NONE && unlikely(BATCH(batch_number(worker, next))->state)) {
+        next = worker_free_batch(worker);
+    }
+    if (next == NONE) {
+        s->fate = VMLAT_VF_NO_WORKER;
+        __sync_fetch_and_or(&s->state, VMLAT_SIGNAL_MADE | VMLAT_SIGNAL_ENDED
+                                       | VMLAT_SIGNAL_DONE);
+        return 0;
+    }
+    __sync_fetch_and_or(&s->state, VMLAT_SIGNAL_MADE);
+    w = WORKER(worker);
+    w->batch = next;
+    batch_abandon(worker);
+    w->current = batch_number(worker, next);
+    w->rx_vq = 0;
+    b = BATCH(w->current);
+    b->signal = number;
+    b->row = s->row;
+    b->n = 0;
+    b->record = 0;
+    b->merged = 0;
+    b->irqfd_ns = b->inject_ns = 0;
+    w->vcpu = VMLAT_VV_UNKNOWN;
+    w->chain = CHAIN_USED | CHAIN_SIGNAL;
+    return 0;
+}
+
+SEC("fexit/eventfd_write")
+int
+vmlat_vm_user_done(__u64 *ctx)
+{
+    __u32 worker = worker_find(), number;
+    struct worker *w;
+
+    if (likely(worker == NONE)) {
+        return 0;
+    }
+    w = WORKER(worker);
+    number = w->current;
+    if (!(w->chain & CHAIN_SIGNAL) || !BATCH(number)->signal) {
+        return 0;
+    }
+    if (!(w->chain & CHAIN_INJECTED) && w->chain & CHAIN_DEFERRED) {
+        if (!defer(worker, number)) {
+            batch_finish(worker, number, VMLAT_VF_DEFERRED_FULL);
+        }
+    } else {
+        if (w->chain & CHAIN_WAITS) {
+            w->batch = w->next_batch & (N_BATCHES - 1);
+        }
+        batch_finish(worker, number,
+                     (w->chain & CHAIN_INJECTED ? VMLAT_VF_OWN
+                      : w->chain & CHAIN_IRQFD ? VMLAT_VF_REFUSED
+                      : VMLAT_VF_USER));
+    }
+    w->chain = 0;
+    return 0;
+}
+
 /* KVM's workqueue. */
 
 /* Takes a batch that waits for 'irqfd'.  Returns its number, NONE if there is
@@ -1076,9 +1372,7 @@ vmlat_vm_work(__u64 *ctx)
     }
     worker = worker_make();
     if (worker == NONE) {
-        batch_count(number, VMLAT_VF_NO_WORKER);
-        batch_free(number);
-        BATCH(number)->state = 0;
+        batch_drop(number, VMLAT_VF_NO_WORKER);
         return 0;
     }
     w = WORKER(worker);
@@ -1183,6 +1477,34 @@ vmlat_vm_woken(__u64 *ctx)
     return 0;
 }
 
+/* A vCPU ends.  What waits for it may be of a thread that goes on: a vhost
+ * worker ends with the VM, but not one of the daemon's threads. */
+SEC("fentry/kvm_arch_vcpu_destroy")
+int
+vmlat_vm_vcpu_gone(__u64 *ctx)
+{
+    __u32 slot = vcpu_find(id_of((void *) (long) ctx[0]));
+    struct vcpu *v;
+
+    if (slot == NONE) {
+        return 0;
+    }
+    v = at(vcpus, N_VCPUS, slot);
+    for (__u32 i = 0; i < VCPU_BATCHES; i++) {
+        __u64 number = v->batches[i];
+
+        if (number && BATCH(number - 1)->state & BATCH_FINISHED
+            && __sync_val_compare_and_swap(&v->batches[i], number, 0)
+               == number) {
+            __sync_fetch_and_add(&v->waiting, -1);
+            __sync_fetch_and_add(&WORKER((number - 1) / N_BATCHES)->waiting,
+                                 -1);
+            batch_gone(number - 1);
+        }
+    }
+    return 0;
+}
+
 /* From a VM. */
 
 static __always_inline __u32
@@ -1229,6 +1551,11 @@ vmlat_vm_kick(__u64 *ctx)
     struct kick *k;
     __u64 fn;
 
+    /* Sockets say this when they have packets, the tap for each one; eventfds
+     * never do. */
+    if (likely(ctx[3] & EPOLLRDNORM)) {
+        return 0;
+    }
     id -= bpf_core_field_offset(struct vhost_poll, wait);
     poll = (void *) (long) number_of(id);
     fn = (__u64) (long) BPF_CORE_READ(poll, work.fn);
@@ -1414,7 +1741,7 @@ receive(struct sk_buff *skb, __u32 worker, __u32 row_number, __u32 port)
     struct worker *w = WORKER(worker);
     struct queue *q = at(queues, N_QUEUES, w->queue - 1);
     struct vmlat_virt_row *row = row_of(row_number);
-    __u64 now = bpf_ktime_get_ns(), kick_ns = 0;
+    __u64 now = bpf_ktime_get_ns(), kick_ns = 0, before_ns;
     __u32 kick, which, flags = 0;
     bool unseen = false;
 
@@ -1449,6 +1776,13 @@ receive(struct sk_buff *skb, __u32 worker, __u32 row_number, __u32 port)
     } else {
         HIST_ADD(row, POLLED_RX, now - w->send_ns, 1);
     }
+    before_ns = *(volatile __u64 *) &row->rx_ns;
+    *(volatile __u64 *) &row->rx_ns = now;
+    before_ns = before_ns ? now - before_ns : 0;
+    if (unlikely(now - (kick_ns ? kick_ns : w->send_ns) >= config.min_ns)) {
+        receive_event(id_of(skb), w, row_number, which, kick_ns, now,
+                      before_ns);
+    }
     if (config.active & VMLAT_VIRT_RECORD) {
         __u32 number = N_PKTS + worker;
         struct vmlat_record *r = &at(recs, N_RECS, number)->record;
@@ -1470,6 +1804,8 @@ receive(struct sk_buff *skb, __u32 worker, __u32 row_number, __u32 port)
     return 0;
 }
 
+/* Where the datapath is followed, too, its program calls this one, and has
+ * read the clock before. */
 SEC("tp_btf/netif_receive_skb")
 int
 vmlat_vm_receive(__u64 *ctx)
@@ -1568,9 +1904,7 @@ vmlat_vm_exit(__u64 *ctx)
         if (number == NONE) {
             break;
         }
-        batch_count(number, VMLAT_VF_UNFINISHED);
-        batch_free(number);
-        BATCH(number)->state = 0;
+        batch_drop(number, VMLAT_VF_UNFINISHED);
     }
     if (w->queue) {
         struct queue *q = at(queues, N_QUEUES, w->queue - 1);
@@ -1580,7 +1914,8 @@ vmlat_vm_exit(__u64 *ctx)
     return 0;
 }
 
-/* Ends that nobody measures. */
+/* Ends that nobody measures.  Where the datapath is followed, too, its
+ * programs call these. */
 
 static __always_inline bool
 is_within(__u64 address, __u64 start, __u64 end)

@@ -35,6 +35,13 @@ vmlat_dpdk_hook_ethdev(struct netdev *netdev OVS_UNUSED,
 }
 
 bool
+vmlat_dpdk_vring_depth(int vid OVS_UNUSED, uint16_t queue_id OVS_UNUSED,
+                       uint16_t *depth OVS_UNUSED)
+{
+    return false;
+}
+
+bool
 vmlat_dpdk_ethdev_is_hooked(int port_id OVS_UNUSED)
 {
     return false;

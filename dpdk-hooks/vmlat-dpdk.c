@@ -224,6 +224,20 @@ vmlat_dpdk_ethdev_is_virtual(int port_id)
     return bus && !strcmp(rte_bus_name(bus), "vdev");
 }
 
+bool
+vmlat_dpdk_vring_depth(int vid, uint16_t queue_id, uint16_t *depth)
+{
+    uint64_t features;
+
+    /* DPDK only knows it of split rings. */
+    if (rte_vhost_get_negotiated_features(vid, &features)
+        || features & (UINT64_C(1) << VIRTIO_F_RING_PACKED)) {
+        return false;
+    }
+    *depth = rte_vhost_avail_entries(vid, queue_id);
+    return true;
+}
+
 /* DPDK signals guests by the C library's eventfd_write(), which it may call
  * from a library of its own, so that the linker's --wrap does not reach it.
  * This one is in its place, in the whole program. */

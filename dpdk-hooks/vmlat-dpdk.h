@@ -50,4 +50,9 @@ bool vmlat_dpdk_ethdev_is_hooked(int port_id);
  * net_af_packet, rather than hardware. */
 bool vmlat_dpdk_ethdev_is_virtual(int port_id);
 
+/* Stores in '*depth' how many buffers the guest has made available in a ring
+ * of a vhost-user port and the host has not used.  Returns false if that is
+ * not known. */
+bool vmlat_dpdk_vring_depth(int vid, uint16_t queue_id, uint16_t *depth);
+
 #endif /* vmlat-dpdk.h */

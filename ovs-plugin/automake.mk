@@ -83,6 +83,7 @@ VMLAT_PLUGIN_SOURCES = \
 	ovs-plugin/vmlat-upcalls.c \
 	ovs-plugin/vmlat-view.c \
 	ovs-plugin/vmlat-view.h \
+	ovs-plugin/vmlat-virt-event.c \
 	ovs-plugin/vmlat-virt-load.h \
 	ovs-plugin/vmlat-virt-read.c \
 	ovs-plugin/vmlat-virt-show.c \
@@ -90,6 +91,8 @@ VMLAT_PLUGIN_SOURCES = \
 	ovs-plugin/vmlat-virt.h \
 	ovs-plugin/vmlat-window.c \
 	ovs-plugin/vmlat-window.h \
+	ovs-plugin/vmlat-vring.c \
+	ovs-plugin/vmlat-vring.h \
 	ovs-plugin/vmlat-wrap.c \
 	ovs-plugin/vmlat.c \
 	ovs-plugin/vmlat.h

@@ -489,6 +489,10 @@ keep_events(struct vmlat_shard *shard, const struct vmlat_tx_run *run,
             e->place = UINT8_MAX;
         }
         fill_event(shard, e, run, out);
+        memset(&e->signal, 0, sizeof e->signal);
+        if (place + i < shard->tx.n_signals) {
+            e->signal = shard->tx.signals[place + i];
+        }
         if (is_event) {
             vmlat_event_ring_add(shard->events, e, epoch);
         }
@@ -825,9 +829,11 @@ vmlat_datapath_send(struct netdev *netdev, int qid,
                                min_ns / 2);
         }
     }
+    atomic_read_relaxed(&port->virt_row, &tx->virt_row);
     tx->n = n;
     tx->ring_seen = tx->rescanned = false;
     tx->offered = tx->accepted = tx->calls = 0;
+    tx->n_signals = 0;
     tx->active = true;
     if (OVS_UNLIKELY(cost_from)) {
         cost = vmlat_clock_now() - cost_from;

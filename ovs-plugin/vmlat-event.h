@@ -35,6 +35,17 @@ struct vmlat_shard;
 #define VMLAT_EVENT_BYTES 128       /* Of the packet, at most. */
 #define VMLAT_EVENT_RING  256       /* Records per thread. */
 
+/* Of a packet that vmlat/record wants: how the guest was signalled for it, if
+ * it went into the ring of a vhost-user port that programs follow. */
+struct vmlat_event_signal {
+    bool is_vm;                     /* It did, and is that port's. */
+    bool shared;                    /* The signal was for several packets. */
+    uint16_t vring;                 /* As in struct vmlat_record. */
+    uint16_t thread;                /* With 'serial': see
+                                     * vmlat_vring_result(). */
+    uint32_t serial;                /* 0: there was no signal. */
+};
+
 struct vmlat_event {
     uint64_t rx_ticks;              /* When it was polled. */
     uint64_t tx_ticks;              /* When it was taken by the far ring. */
@@ -47,6 +58,7 @@ struct vmlat_event {
     int16_t core;                   /* CPU, or -1. */
     uint16_t size;                  /* Bytes in 'bytes', 0 if not kept. */
     uint32_t length;                /* Of the packet. */
+    struct vmlat_event_signal signal;
     uint8_t bytes[VMLAT_EVENT_BYTES];
 };
 

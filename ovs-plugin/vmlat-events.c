@@ -34,43 +34,133 @@
 #include "vmlat-event.h"
 #include "vmlat-kernel.h"
 #include "vmlat-packet.h"
+#include "vmlat-record-file.h"
 #include "vmlat-settings.h"
+#include "vmlat-virt.h"
 #include "vmlat-window.h"
 
 #define DEFAULT_N_EVENTS 20
 
-/* An event of either datapath. */
+/* An event: of either datapath, of the way between a port and its VM, or, of
+ * the kernel datapath, of these ways with it. */
 struct event {
     uint64_t wall_us;               /* When it left. */
+    uint64_t end_ns;                /* The same, if not of 'user'. */
     size_t order;                   /* Among those of the same time. */
     uint64_t residence_ns;
     uint16_t in, out;               /* Slots. */
     bool upcall, copy;
     uint32_t size, length;
     const uint8_t *bytes;
-    const struct vmlat_event *user; /* One of these is NULL. */
+
+    /* The parts of the way: 'user' alone, 'kernel' with or without the other
+     * two, or one of these.  NULL if there is no such part. */
+    const struct vmlat_event *user;
     const struct vmlat_bpf_event *kernel;
+    const struct vmlat_virt_event *from;
+    const struct vmlat_virt_event *to;
 };
 
 /* All that there are, newest first. */
 struct event_list {
     struct vmlat_event *user;
     struct vmlat_bpf_event *kernel;
+    struct vmlat_virt_event *virt;
     struct event *events;
     size_t n;
     uint64_t n_lost;
 };
 
-/* Returns the first point of a packet in the kernel. */
-static unsigned int
-first_point(const struct vmlat_bpf_packet *packet)
-{
-    unsigned int point = 0;
+/* A point or mark on the way of a packet. */
+struct mark {
+    const char *name;
+    uint64_t ns;
+    int point;                      /* Of 'kernel', -1: not of it. */
+};
 
-    while (point < VMLAT_P_TX && !packet->t[point]) {
-        point++;
+/* The parts of the way have so many at most, and the vCPU's wakeup. */
+#define MAX_MARKS (VMLAT_N_POINTS + 2 * VMLAT_VIRT_EVENT_MARKS + 1)
+
+/* Appends the marks of 'virt' from mark number 'first' on, but for those from
+ * number 'end' on, to the 'n' of 'marks'.  Returns their number. */
+static size_t
+get_virt_marks(const struct vmlat_virt_event *virt, size_t first, size_t end,
+               struct mark *marks, size_t n)
+{
+    for (size_t i = first; i < end; i++) {
+        if (virt->kind == VMLAT_REC_VM_RX && i == VMLAT_MARK_VM_RX_VCPU
+            && virt->t[i] && virt->woken_ns) {
+            marks[n++] = (struct mark) { "vcpu-woken", virt->woken_ns, -1 };
+        }
+        if (virt->t[i]) {
+            marks[n++] = (struct mark) {
+                vmlat_record_mark_name(virt->kind, i), virt->t[i], -1
+            };
+        }
     }
-    return point;
+    return n;
+}
+
+/* Stores all that 'event', which is none of the userspace datapath, passed, in
+ * order.  Returns their number, which is not 0.  Where parts of the way meet,
+ * the datapath's reading of the clock stands for both. */
+static size_t
+get_marks(const struct event *event, struct mark marks[MAX_MARKS])
+{
+    const struct vmlat_bpf_event *kernel = event->kernel;
+    size_t n = 0;
+
+    if (event->from) {
+        n = get_virt_marks(event->from, 0,
+                           VMLAT_MARK_VM_TX_RX + (kernel ? 0 : 1), marks, n);
+    }
+    for (unsigned int i = 0; kernel && i < VMLAT_N_POINTS; i++) {
+        if (kernel->packet.t[i]) {
+            marks[n++] = (struct mark) {
+                vmlat_point_name(i), kernel->packet.t[i], i
+            };
+        }
+    }
+    if (event->to) {
+        n = get_virt_marks(event->to, VMLAT_MARK_VM_RX_TX + (kernel ? 1 : 0),
+                           VMLAT_MARK_VM_RX_VCPU + 1, marks, n);
+    }
+    return n;
+}
+
+/* Returns true if 'virt', which is of the way to a VM, is of the packet of
+ * 'kernel': that was the same skb, going to the same port, which was given no
+ * other packet in between.  The programs of the datapath come first there. */
+static bool
+went_to(const struct vmlat_bpf_event *kernel,
+        const struct vmlat_virt_event *virt, uint16_t slot)
+{
+    uint64_t left = kernel->packet.t[VMLAT_P_TX];
+    uint64_t given = virt->t[VMLAT_MARK_VM_RX_TX];
+
+    return (kernel->packet.out == slot
+            && (uint32_t) ((kernel->skb - virt->base) >> 7) == virt->skb
+            && given >= left && given - left < virt->before_ns);
+}
+
+/* Returns true if 'virt', which is of the way from a VM, is of the packet of
+ * 'kernel': that came from the same port and was in OVS, in the same thread,
+ * before that gave the port another packet.  If the programs of the datapath
+ * come last there, this is never so. */
+static bool
+came_from(const struct vmlat_bpf_event *kernel,
+          const struct vmlat_virt_event *virt, uint16_t slot)
+{
+    const struct vmlat_bpf_detail *points = kernel->details.points;
+    uint64_t entered = kernel->packet.t[VMLAT_P_RX];
+    uint64_t in_ovs = kernel->packet.t[VMLAT_P_OVS];
+    uint64_t received = virt->t[VMLAT_MARK_VM_TX_RX];
+
+    return (kernel->packet.in == slot && entered && in_ovs
+            && points[VMLAT_P_RX].tid == virt->tid
+            && points[VMLAT_P_OVS].tid == virt->tid
+            && received >= entered && received <= in_ovs
+            && received - entered < virt->before_ns);
 }
 
 /* Returns what to add to a time of CLOCK_MONOTONIC to get wall-clock time,
@@ -96,21 +186,73 @@ compare_events(const void *a_, const void *b_)
             : a->order < b->order ? -1 : a->order > b->order);
 }
 
+/* Sets what follows from the parts of 'event', which is none of the userspace
+ * datapath. */
+static void
+event_set_times(struct event *event, uint64_t to_wall)
+{
+    struct mark marks[MAX_MARKS];
+    size_t n = get_marks(event, marks);
+
+    event->end_ns = marks[n - 1].ns;
+    event->wall_us = (event->end_ns + to_wall) / 1000;
+    event->residence_ns = event->end_ns - marks[0].ns;
+}
+
+/* Adds the 'n' events at list->virt: to those of the same packet among the
+ * 'n_kernel' last ones of the list, all of the kernel datapath, or as events
+ * of their own. */
+static void
+event_list_add_virt(struct event_list *list, size_t n_kernel, size_t n)
+{
+    struct event *kernels = &list->events[list->n - n_kernel];
+
+    for (size_t i = 0; i < n; i++) {
+        const struct vmlat_virt_event *virt = &list->virt[i];
+        bool to = virt->kind == VMLAT_REC_VM_RX;
+        uint16_t slot = vmlat_virt_row_slot(virt->row);
+        bool joined = false;
+
+        for (size_t j = 0; slot && j < n_kernel; j++) {
+            if (to && went_to(kernels[j].kernel, virt, slot)) {
+                kernels[j].to = virt;
+                joined = true;
+            } else if (!to && came_from(kernels[j].kernel, virt, slot)) {
+                kernels[j].from = virt;
+                joined = true;
+            }
+        }
+        if (!joined) {
+            list->events[list->n++] = (struct event) {
+                .in = to ? 0 : slot,
+                .out = to ? slot : 0,
+                .size = MIN(virt->size, sizeof virt->bytes),
+                .length = virt->length,
+                .bytes = virt->bytes,
+                .from = to ? NULL : virt,
+                .to = to ? virt : NULL,
+            };
+        }
+    }
+}
+
 static void
 event_list_init(struct event_list *list, const struct vmlat_base *base)
     OVS_REQUIRES(vmlat_ports_mutex)
 {
     uint64_t to_wall = monotonic_to_wall();
-    uint64_t n_kernel_lost;
-    size_t n_user, n_kernel;
+    uint64_t n_kernel_lost, n_virt_lost;
+    size_t n_user, n_kernel, n_virt, n = 0;
 
     list->user = vmlat_events_read(&n_user, &list->n_lost);
     n_kernel = vmlat_kernel_events_read(&list->kernel, &n_kernel_lost);
-    list->n_lost += n_kernel_lost;
+    n_virt = vmlat_virt_events_read(&list->virt, &n_virt_lost);
+    list->n_lost += n_kernel_lost + n_virt_lost;
     if (base) {
         list->n_lost -= MIN(vmlat_base_events_lost(base), list->n_lost);
     }
-    list->events = xmalloc((n_user + n_kernel + 1) * sizeof *list->events);
+    list->events = xmalloc((n_user + n_kernel + n_virt + 1)
+                           * sizeof *list->events);
     list->n = 0;
 
     for (size_t i = 0; i < n_user; i++) {
@@ -135,14 +277,8 @@ event_list_init(struct event_list *list, const struct vmlat_base *base)
     for (size_t i = 0; i < n_kernel; i++) {
         const struct vmlat_bpf_event *kernel = &list->kernel[i];
         const struct vmlat_bpf_packet *packet = &kernel->packet;
-        uint64_t end = packet->t[VMLAT_P_TX];
 
-        if (base && end < vmlat_base_ns(base)) {
-            continue;
-        }
         list->events[list->n++] = (struct event) {
-            .wall_us = (end + to_wall) / 1000,
-            .residence_ns = end - packet->t[first_point(packet)],
             .in = packet->in,
             .out = packet->out,
             .upcall = packet->flags & VMLAT_PKT_UPCALL,
@@ -154,7 +290,22 @@ event_list_init(struct event_list *list, const struct vmlat_base *base)
         };
     }
 
-    /* Both are in order already, and by more than microseconds. */
+    event_list_add_virt(list, n_kernel, n_virt);
+    for (size_t i = 0; i < list->n; i++) {
+        struct event *event = &list->events[i];
+
+        if (!event->user) {
+            event_set_times(event, to_wall);
+            if (base && event->end_ns < vmlat_base_ns(base)) {
+                continue;
+            }
+        }
+        list->events[n++] = *event;
+    }
+    list->n = n;
+
+    /* Those of each kind are in order already, and by more than
+     * microseconds. */
     for (size_t i = 0; i < list->n; i++) {
         list->events[i].order = i;
     }
@@ -166,20 +317,18 @@ event_list_destroy(struct event_list *list)
 {
     free(list->user);
     free(list->kernel);
+    free(list->virt);
     free(list->events);
 }
 
-/* Returns true if 'event' passes all of the filter. */
+/* Returns true if 'event' passes all of the filter that is not about the
+ * packet's headers. */
 static bool
-event_matches(struct vmlat_view *view, const struct event *event,
-              const struct vmlat_packet *packet)
+event_matches(struct vmlat_view *view, const struct event *event)
 {
-    const struct vmlat_filter *filter = view->filter;
-
     return (vmlat_view_has_pair(view, vmlat_port_from_slot(event->in),
                                 vmlat_port_from_slot(event->out))
-            && event->residence_ns >= filter->min_ns
-            && vmlat_filter_match_packet(filter, packet));
+            && event->residence_ns >= view->filter->min_ns);
 }
 
 /* Appends the wall-clock time 'us': for people local and with the date only
@@ -393,35 +542,109 @@ put_stacks(const struct vmlat_bpf_event *kernel, struct ds *ds)
 static void
 put_stages(const struct event *event, struct ds *ds)
 {
-    const struct vmlat_bpf_event *kernel = event->kernel;
-    const struct vmlat_bpf_packet *p = &kernel->packet;
-    uint64_t before = 0;
+    struct mark marks[MAX_MARKS];
+    size_t n = get_marks(event, marks);
 
-    for (unsigned int i = 0; i < VMLAT_N_POINTS; i++) {
-        if (!p->t[i]) {
-            continue;
-        }
-        ds_put_format(ds, "%s%s ", before ? "  " : "", vmlat_point_name(i));
-        if (before) {
+    for (size_t i = 0; i < n; i++) {
+        ds_put_format(ds, "%s%s ", i ? "  " : "", marks[i].name);
+        if (i) {
             ds_put_char(ds, '+');
-            vmlat_put_us(ds, p->t[i] - before);
+            vmlat_put_us(ds, marks[i].ns - marks[i - 1].ns);
         } else {
             ds_put_cstr(ds, "0.0us");
         }
-        if (i == VMLAT_P_HANDLER) {
+        if (marks[i].point == VMLAT_P_HANDLER) {
             char comm[16];
 
-            point_comm(kernel, i, comm);
+            point_comm(event->kernel, VMLAT_P_HANDLER, comm);
             ds_put_cstr(ds, " (");
             vmlat_put_clean(ds, comm);
             ds_put_char(ds, ')');
         }
-        if (i == VMLAT_P_TX) {
-            ds_put_cstr(ds, "  = ");
-            vmlat_put_us(ds, event->residence_ns);
-        }
-        before = p->t[i];
     }
+    ds_put_cstr(ds, "  = ");
+    vmlat_put_us(ds, event->residence_ns);
+}
+
+static const char *
+fate_name(const struct vmlat_virt_event *virt)
+{
+    static const char *names[] = {
+#define VMLAT_VIRT_FATE(ID, NAME, MEANING) NAME,
+        VMLAT_VIRT_FATES
+#undef VMLAT_VIRT_FATE
+    };
+
+    return virt->which < ARRAY_SIZE(names) ? names[virt->which] : "-";
+}
+
+static const char *
+kick_name(const struct vmlat_virt_event *virt)
+{
+    static const char *names[] = {
+#define VMLAT_VIRT_KICK(ID, NAME, MEANING) NAME,
+        VMLAT_VIRT_KICKS
+#undef VMLAT_VIRT_KICK
+    };
+
+    return virt->which < ARRAY_SIZE(names) ? names[virt->which] : "-";
+}
+
+/* Returns where the vCPU was, NULL if there was no interrupt for it. */
+static const char *
+vcpu_name(const struct vmlat_virt_event *virt)
+{
+    static const char *names[] = {
+#define VMLAT_VIRT_VCPU(ID, NAME, MEANING) NAME,
+        VMLAT_VIRT_VCPUS
+#undef VMLAT_VIRT_VCPU
+    };
+
+    return (!virt->t[VMLAT_MARK_VM_RX_INJECT] ? NULL
+            : virt->vcpu < ARRAY_SIZE(names) ? names[virt->vcpu] : "-");
+}
+
+/* Appends how the packet was found, and how the guest was told of it. */
+static void
+put_virt(const struct event *event, struct ds *ds)
+{
+    if (event->from) {
+        ds_put_format(ds, "    from the VM: %s\n", kick_name(event->from));
+    }
+    if (event->to) {
+        const char *vcpu = vcpu_name(event->to);
+
+        ds_put_format(ds, "    to the VM: %s", fate_name(event->to));
+        if (vcpu) {
+            ds_put_format(ds, ", vCPU %s", vcpu);
+        }
+        ds_put_char(ds, '\n');
+    }
+}
+
+/* Appends an event of the way between a port and its VM as some lines for
+ * people. */
+static void
+put_virt_event(struct vmlat_view *view, const struct event *event,
+               const struct vmlat_packet *packet, struct ds *ds)
+{
+    const struct vmlat_port *port
+        = vmlat_port_from_slot(event->to ? event->out : event->in);
+
+    put_wall_time(event->wall_us, true, ds);
+    ds_put_cstr(ds, event->to ? " to the VM of " : " from the VM of ");
+    vmlat_put_port(ds, port ? port->name : "-",
+                   port ? vmlat_view_vm(view, port) : NULL);
+    ds_put_cstr(ds, "  ");
+    if (event->size) {
+        put_event_packet(event, packet, ds);
+        ds_put_format(ds, ", %"PRIu32" bytes\n  ", event->length);
+    } else {
+        ds_put_cstr(ds, "headers not kept\n  ");
+    }
+    put_stages(event, ds);
+    ds_put_char(ds, '\n');
+    put_virt(event, ds);
 }
 
 /* Appends an event of the kernel datapath as some lines for people. */
@@ -459,27 +682,23 @@ put_kernel_event(struct vmlat_view *view, const struct event *event,
         vmlat_put_us(ds, p->install_ns);
         ds_put_char(ds, '\n');
     }
+    put_virt(event, ds);
     put_contexts(kernel, ds);
     if (view->args->stacks) {
         put_stacks(kernel, ds);
     }
 }
 
-/* Returns what is known about a point of 'kernel', which passed the first one
- * at 'begin'. */
-static struct json *
+/* Adds what is known about a point of 'kernel' to 'json'. */
+static void
 point_to_json(const struct vmlat_bpf_event *kernel, unsigned int point,
-              uint64_t begin, bool stacks)
+              bool stacks, struct json *json)
 {
     const struct vmlat_bpf_detail *d = &kernel->details.points[point];
-    struct json *json = json_object_create();
     char device[IF_NAMESIZE], comm[16];
 
     point_device(d, device);
     point_comm(kernel, point, comm);
-    json_object_put_string(json, "point", vmlat_point_name(point));
-    json_object_put(json, "ns",
-                    json_integer_create(kernel->packet.t[point] - begin));
     json_object_put_string(json, "device", device);
     json_object_put(json, "cpu", json_integer_create(d->cpu));
     json_object_put(json, "queue", json_integer_create(d->queue));
@@ -500,27 +719,40 @@ point_to_json(const struct vmlat_bpf_event *kernel, unsigned int point,
         ds_destroy(&text);
         json_object_put(json, "stack", array);
     }
-    return json;
 }
 
 static struct json *
-points_to_json(const struct vmlat_bpf_event *kernel, bool stacks)
+marks_to_json(const struct event *event, bool stacks)
 {
     struct json *array = json_array_create_empty();
-    uint64_t begin = kernel->packet.t[first_point(&kernel->packet)];
+    struct mark marks[MAX_MARKS];
+    size_t n = get_marks(event, marks);
 
-    for (unsigned int i = 0; i < VMLAT_N_POINTS; i++) {
-        if (kernel->packet.t[i]) {
-            json_array_add(array, point_to_json(kernel, i, begin, stacks));
+    for (size_t i = 0; i < n; i++) {
+        struct json *json = json_object_create();
+
+        json_object_put_string(json, "point", marks[i].name);
+        json_object_put(json, "ns",
+                        json_integer_create(marks[i].ns - marks[0].ns));
+        if (marks[i].point >= 0) {
+            point_to_json(event->kernel, marks[i].point, stacks, json);
         }
+        json_array_add(array, json);
     }
     return array;
 }
 
+static void
+out_nones(struct vmlat_out *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        vmlat_out_none(out);
+    }
+}
+
 /* The columns that only events of the kernel datapath have. */
 static void
-out_kernel_event(struct vmlat_view *view, const struct event *event,
-                 struct vmlat_out *out)
+out_kernel_event(const struct event *event, struct vmlat_out *out)
 {
     const struct vmlat_bpf_packet *p = &event->kernel->packet;
 
@@ -529,6 +761,12 @@ out_kernel_event(struct vmlat_view *view, const struct event *event,
     vmlat_out_integer(out, p->ct_passes);
     vmlat_out_ns(out, p->ct_ns);
     vmlat_out_ns(out, p->install_ns);
+}
+
+static void
+out_stages(struct vmlat_view *view, const struct event *event,
+           struct vmlat_out *out)
+{
     if (out->people) {
         struct ds ds = DS_EMPTY_INITIALIZER;
 
@@ -536,9 +774,38 @@ out_kernel_event(struct vmlat_view *view, const struct event *event,
         vmlat_out_string(out, ds_cstr(&ds));
         ds_destroy(&ds);
     } else {
-        vmlat_out_json(out, points_to_json(event->kernel,
-                                           view->args->stacks));
+        vmlat_out_json(out, marks_to_json(event, view->args->stacks));
     }
+}
+
+static void
+out_name(const char *name, struct vmlat_out *out)
+{
+    if (name) {
+        vmlat_out_string(out, name);
+    } else {
+        vmlat_out_none(out);
+    }
+}
+
+/* Returns what of the way between VMs and wires 'event' has. */
+static const char *
+part_name(const struct event *event)
+{
+    return (!event->user && !event->kernel
+            ? (event->to ? "to-vm" : "from-vm")
+            : event->from ? (event->to ? "from-vm+ovs+to-vm" : "from-vm+ovs")
+            : event->to ? "ovs+to-vm" : "ovs");
+}
+
+/* The columns that only events of a way between a port and its VM have. */
+static void
+out_virt_event(const struct event *event, struct vmlat_out *out)
+{
+    vmlat_out_string(out, part_name(event));
+    out_name(event->from ? kick_name(event->from) : NULL, out);
+    out_name(event->to ? fate_name(event->to) : NULL, out);
+    out_name(event->to ? vcpu_name(event->to) : NULL, out);
 }
 
 static void
@@ -550,6 +817,7 @@ out_event(struct vmlat_view *view, const struct event *event,
     const struct vmlat_event *user = event->user;
     const struct vmlat_bpf_detail *points
         = event->kernel ? event->kernel->details.points : NULL;
+    const struct vmlat_virt_event *virt = event->to ? event->to : event->from;
     struct ds time = DS_EMPTY_INITIALIZER;
     struct ds text = DS_EMPTY_INITIALIZER;
 
@@ -559,7 +827,11 @@ out_event(struct vmlat_view *view, const struct event *event,
     vmlat_out_row(out);
     vmlat_out_string(out, ds_cstr(&time));
     vmlat_out_slot(out, view, event->in);
-    vmlat_out_integer(out, user ? user->rxq : points[VMLAT_P_RX].queue);
+    if (user || points) {
+        vmlat_out_integer(out, user ? user->rxq : points[VMLAT_P_RX].queue);
+    } else {
+        vmlat_out_none(out);
+    }
     vmlat_out_slot(out, view, event->out);
     vmlat_out_string(out, (in_port && out_port
                            ? vmlat_direction_to_string(
@@ -572,32 +844,44 @@ out_event(struct vmlat_view *view, const struct event *event,
         vmlat_out_none(out);
     }
     vmlat_out_ns(out, event->residence_ns);
-    vmlat_out_boolean(out, event->upcall);
-    vmlat_out_boolean(out, event->copy);
-    vmlat_out_integer(out, user ? user->core : points[VMLAT_P_TX].cpu);
+    if (user || points) {
+        vmlat_out_boolean(out, event->upcall);
+        vmlat_out_boolean(out, event->copy);
+    } else {
+        out_nones(out, 2);
+    }
+    vmlat_out_integer(out, (user ? user->core
+                            : points && !event->to ? points[VMLAT_P_TX].cpu
+                            : virt->cpu));
     if (user && event->size) {
         vmlat_out_integer(out, user->place);
     } else {
         vmlat_out_none(out);
     }
-    if (user) {
-        for (size_t i = 0; i < 6; i++) {
-            vmlat_out_none(out);
-        }
+    if (event->kernel) {
+        out_kernel_event(event, out);
     } else {
-        out_kernel_event(view, event, out);
+        out_nones(out, 5);
     }
+    if (user) {
+        vmlat_out_none(out);
+    } else {
+        out_stages(view, event, out);
+    }
+    out_virt_event(event, out);
 
     ds_destroy(&time);
     ds_destroy(&text);
 }
 
-/* Appends what the list of 'n_shown' events is of. */
+/* Appends what the list of 'n_shown' events is of, 'n_unknown' of which might
+ * match if their headers were known. */
 static void
-put_events_header(size_t n_shown, size_t n_matching, size_t n_kept,
-                  uint64_t n_lost, bool stacks, struct ds *ds)
+put_events_header(size_t n_shown, size_t n_matching, size_t n_unknown,
+                  const struct event_list *list, bool stacks, struct ds *ds)
 {
     uint64_t min_ns = vmlat_setting_get(VMLAT_SET_MIN_US);
+    size_t n_kept = list->n;
 
     if (!min_ns) {
         ds_put_cstr(ds, "no packets are being kept: say from how many "
@@ -613,7 +897,13 @@ put_events_header(size_t n_shown, size_t n_matching, size_t n_kept,
     if (n_matching != n_kept) {
         ds_put_format(ds, " that match, of %"PRIuSIZE, n_kept);
     }
-    ds_put_format(ds, "; %"PRIu64" older ones have been overwritten", n_lost);
+    ds_put_format(ds, "; %"PRIu64" older ones have been overwritten",
+                  list->n_lost);
+    n_unknown += vmlat_virt_events_n_unknown();
+    if (n_unknown) {
+        ds_put_format(ds, "; %"PRIuSIZE" without headers have been left out: "
+                          "they may match or not", n_unknown);
+    }
     if (stacks && !vmlat_setting_get(VMLAT_SET_STACKS)) {
         ds_put_cstr(ds, "; no stacks are being kept: 'ovs-vsctl set "
                         "Open_vSwitch . other_config:vmlat-stacks=true'");
@@ -625,7 +915,8 @@ char *
 vmlat_command_events(const struct vmlat_args *args_, struct ds *reply)
 {
     struct vmlat_args args = *args_;
-    size_t n_max = DEFAULT_N_EVENTS, n_shown = 0, n_matching = 0;
+    size_t n_max = DEFAULT_N_EVENTS;
+    size_t n_shown = 0, n_matching = 0, n_unknown = 0;
     struct ds header = DS_EMPTY_INITIALIZER;
     struct ds lines = DS_EMPTY_INITIALIZER;
     struct event_list list;
@@ -648,10 +939,12 @@ vmlat_command_events(const struct vmlat_args *args_, struct ds *reply)
     vmlat_out_init(&out, &args);
     vmlat_out_columns(&out, "time port rxq peer direction packet length "
                             "residence_ns upcall copy core place segments "
-                            "passes ct_passes conntrack_ns install_ns stages",
+                            "passes ct_passes conntrack_ns install_ns stages "
+                            "part kick signal vcpu",
                             "time port rxq peer direction packet length "
                             "residence upcall copy core place segments "
-                            "passes ct_passes conntrack install stages");
+                            "passes ct_passes conntrack install stages "
+                            "part kick signal vcpu");
     event_list_init(&list, args.base);
     for (size_t i = 0; i < list.n; i++) {
         const struct event *event = &list.events[i];
@@ -661,7 +954,10 @@ vmlat_command_events(const struct vmlat_args *args_, struct ds *reply)
         if (event->size) {
             vmlat_packet_parse(event->bytes, event->size, &packet);
         }
-        if (!event_matches(&view, event, &packet)) {
+        if (!event_matches(&view, event)) {
+            continue;
+        } else if (!vmlat_filter_match_packet(view.filter, &packet)) {
+            n_unknown += !event->size;
             continue;
         }
         if (n_matching++ < n_max) {
@@ -670,13 +966,15 @@ vmlat_command_events(const struct vmlat_args *args_, struct ds *reply)
                 out_event(&view, event, &packet, &out);
             } else if (event->user) {
                 put_user_event(&view, event, &packet, &lines);
-            } else {
+            } else if (event->kernel) {
                 put_kernel_event(&view, event, &packet, &lines);
+            } else {
+                put_virt_event(&view, event, &packet, &lines);
             }
         }
     }
 
-    put_events_header(n_shown, n_matching, list.n, list.n_lost, args.stacks,
+    put_events_header(n_shown, n_matching, n_unknown, &list, args.stacks,
                       &header);
     vmlat_out_caption(&out, ds_cstr(&header));
     if (args.format_given) {

@@ -31,6 +31,7 @@
 #include "vmlat-datapath.h"
 #include "vmlat-kernel.h"
 #include "vmlat-port.h"
+#include "vmlat-virt.h"
 
 /* Most commands that may wait.  What is kept for an interval may be large. */
 #define MAX_PENDING 64
@@ -203,6 +204,24 @@ is_userspace_measured(void)
     return n && !vmlat_datapath_why_not();
 }
 
+/* Appends to 'reply' what of the ways between ports and VMs is not measured,
+ * or not yet. */
+static void
+put_virt_result(struct ds *reply)
+{
+    enum vmlat_virt_state state = vmlat_virt_state();
+    const char *why_not = vmlat_virt_why_not();
+
+    if (why_not && vmlat_virt_has_taps()) {
+        ds_put_format(reply, "warning: between ports and VMs: %s: %s\n",
+                      (state == VMLAT_VIRT_ON
+                       ? "measured in part" : "not measured"), why_not);
+    } else if (state == VMLAT_VIRT_LOADING) {
+        ds_put_cstr(reply, "warning: between ports and VMs: not measured yet; "
+                    "vmlat/status tells when it is\n");
+    }
+}
+
 char *
 vmlat_interval_start_result(struct ds *reply)
 {
@@ -219,7 +238,7 @@ vmlat_interval_start_result(struct ds *reply)
     } else if (why_not) {
         ds_put_format(reply, "warning: the kernel datapath is not measured: "
                       "%s\n", why_not);
-    } else if (vmlat_start_pending()) {
+    } else if (vmlat_kernel_state() == VMLAT_KERNEL_LOADING) {
         ds_put_cstr(reply, "warning: the kernel datapath is not measured "
                     "yet; vmlat/status tells when it is\n");
     } else if (vmlat_datapath_why_not()
@@ -228,6 +247,7 @@ vmlat_interval_start_result(struct ds *reply)
                       "of the kernel has ports; the userspace datapath "
                       "cannot be: %s\n", vmlat_datapath_why_not());
     }
+    put_virt_result(reply);
     return NULL;
 }
 

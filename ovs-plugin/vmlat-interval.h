@@ -36,8 +36,9 @@ struct vmlat_args;
 char *vmlat_interval_begin(struct unixctl_conn *conn,
                            const struct vmlat_args *args);
 
-/* Appends to 'reply' what vmlat/start has to say about the kernel datapath.
- * Returns NULL, or what is wrong if nothing is measured. */
+/* Appends to 'reply' what vmlat/start has to say about the kernel datapath and
+ * the ways between ports and VMs: what is not measured, or not yet.  Returns
+ * NULL, or what is wrong if nothing is measured. */
 char *vmlat_interval_start_result(struct ds *reply);
 
 /* Answers the vmlat/start of 'args' with 'reply', which is copied, and that,

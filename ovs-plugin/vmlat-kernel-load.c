@@ -350,6 +350,68 @@ map_memory(int fd)
     return bytes;
 }
 
+/* Sharing. */
+
+static struct ovs_mutex share_mutex = OVS_MUTEX_INITIALIZER;
+static struct vmlat_kernel_share share OVS_GUARDED_BY(share_mutex)
+    = { .vm = -1, .receive = -1, .kfree = -1, .consume = -1 };
+
+static void
+close_map(int fd)
+{
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+/* Shares maps of 'p', or none if it is NULL. */
+static void
+set_share(const struct vmlat_kernel_programs *p)
+{
+    ovs_mutex_lock(&share_mutex);
+    share.generation++;
+    close_map(share.vm);
+    close_map(share.receive);
+    close_map(share.kfree);
+    close_map(share.consume);
+    share.vm = p ? dup_map(p, ".data.vm") : -1;
+    share.receive = p ? dup_map(p, "vm_receive") : -1;
+    share.kfree = p ? dup_map(p, "vm_kfree") : -1;
+    share.consume = p ? dup_map(p, "vm_consume") : -1;
+    ovs_mutex_unlock(&share_mutex);
+}
+
+bool
+vmlat_kernel_share(struct vmlat_kernel_share *s)
+{
+    ovs_mutex_lock(&share_mutex);
+    *s = share;
+    s->vm = dup(share.vm);
+    s->receive = dup(share.receive);
+    s->kfree = dup(share.kfree);
+    s->consume = dup(share.consume);
+    ovs_mutex_unlock(&share_mutex);
+    if (s->vm < 0 || s->receive < 0 || s->kfree < 0 || s->consume < 0) {
+        close_map(s->vm);
+        close_map(s->receive);
+        close_map(s->kfree);
+        close_map(s->consume);
+        return false;
+    }
+    return true;
+}
+
+unsigned int
+vmlat_kernel_generation(void)
+{
+    unsigned int generation;
+
+    ovs_mutex_lock(&share_mutex);
+    generation = share.generation;
+    ovs_mutex_unlock(&share_mutex);
+    return generation;
+}
+
 /* Loading. */
 
 struct loader {
@@ -639,6 +701,7 @@ vmlat_kernel_load(const struct vmlat_kernel_load_options *options,
         vmlat_kernel_loaded_destroy(l.loaded);
         return NULL;
     }
+    set_share(p);
     return l.loaded;
 }
 
@@ -661,6 +724,7 @@ vmlat_kernel_update_missed(struct vmlat_kernel_loaded *loaded)
 void
 vmlat_kernel_unload(struct vmlat_kernel_loaded *loaded)
 {
+    set_share(NULL);
     vmlat_kernel_update_missed(loaded);
     for (size_t i = 0; i < VMLAT_N_HOOKS; i++) {
         loaded->hooks[i].fd = -1;
@@ -674,14 +738,6 @@ unmap(void *memory, size_t length)
 {
     if (memory) {
         munmap(memory, length);
-    }
-}
-
-static void
-close_map(int fd)
-{
-    if (fd >= 0) {
-        close(fd);
     }
 }
 

@@ -421,6 +421,9 @@ add_port(struct vmlat_kernel_scan *scan, const struct hmap *links,
                                  0)) {
         flags |= VMLAT_DEV_THROUGH;
     }
+    if (port->is_tap) {
+        flags |= VMLAT_DEV_TAP;
+    }
     add_dev(scan, ifindex, netns, flags, scan->n_ports - 1);
 }
 

@@ -199,6 +199,12 @@ vmlat_kernel_libbpf_init(void)
     /* There is no libbpf. */
 }
 
+unsigned int
+vmlat_kernel_generation(void)
+{
+    return 0;
+}
+
 long long int
 vmlat_kernel_time_to_wall(uint64_t ns OVS_UNUSED)
 {

@@ -157,6 +157,20 @@ void vmlat_kernel_events_were_records(uint64_t n);
 /* Makes libbpf log through OVS's log; any thread, any number of times. */
 void vmlat_kernel_libbpf_init(void);
 
+/* What other programs that follow packets share with those of the datapath.
+ * The file descriptors are the caller's, who closes them. */
+struct vmlat_kernel_share {
+    unsigned int generation;    /* See vmlat_kernel_generation(). */
+    int vm, receive, kfree, consume; /* Maps, see vmlat-path-maps.h. */
+};
+
+/* Gets what is shared.  Returns false if no programs are attached, or if they
+ * share nothing: then only 'generation' is set.  Any thread. */
+bool vmlat_kernel_share(struct vmlat_kernel_share *);
+
+/* Changes whenever programs are attached or detached.  Any thread. */
+unsigned int vmlat_kernel_generation(void);
+
 /* Wall clock time in ms of a time of the programs. */
 long long int vmlat_kernel_time_to_wall(uint64_t ns);
 

@@ -74,6 +74,10 @@ struct vmlat_port {
     bool is_slow;                   /* TX takes system calls: a little more
                                      * work for each packet does no harm. */
     bool is_linux;                  /* TX may be lost without an error. */
+    atomic_uint32_t virt_row;       /* Of a vhost-user port: row where signals
+                                     * to the guest are counted (16 bits), and
+                                     * above it which programs' row; 0: they
+                                     * are not. */
     int ethdev;                     /* DPDK port id, or -1. */
     const char *how;                /* How measured, static string. */
     const char *why_not;            /* NULL, or why not, static string. */

@@ -49,6 +49,10 @@
 #include "vmlat-kernel.h"
 #include "vmlat-port.h"
 #include "vmlat-shard.h"
+#include "vmlat-vring.h"
+
+#include <linux/types.h>
+#include "vmlat-virt-abi.h"
 
 VLOG_DEFINE_THIS_MODULE(vmlat_record);
 
@@ -100,7 +104,8 @@ static ATOMIC(long long int) drain_begin = 0;   /* time_msec(), of the last
 /* Of the main thread. */
 static struct vmlat_record_source source;
 static uint64_t end_ns;
-static long long int drain_until;               /* time_msec(). */
+static long long int drain_until;               /* time_msec(); the thread
+                                                 * reads it when draining. */
 static uint64_t kernel_lost;                    /* As of the last look. */
 static uint32_t ports_seen;                     /* Of vmlat_ports_found. */
 
@@ -111,6 +116,15 @@ vmlat_record_now(void)
 
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return ts.tv_sec * UINT64_C(1000000000) + ts.tv_nsec;
+}
+
+static uint8_t
+get_state(void)
+{
+    uint8_t state;
+
+    atomic_read_relaxed(&vmlat_record_state, &state);
+    return state;
 }
 
 /* Filters. */
@@ -307,11 +321,9 @@ vmlat_record_count(enum vmlat_record_count count, uint64_t n)
 /* Adds 'r', the times of which are 'times' and the first bytes of which,
  * 'size' of them, are at 'bytes'. */
 static void
-add_path(struct vmlat_record *r, const uint64_t times[VMLAT_RECORD_MARKS],
-         const uint8_t *bytes, size_t size)
+add_record(struct vmlat_record *r, const uint64_t times[VMLAT_RECORD_MARKS],
+           const uint8_t *bytes, size_t size)
 {
-    r->kind = VMLAT_REC_PATH;
-    r->vring = VMLAT_VRING_UNKNOWN;
     if (!size) {
         vmlat_record_count(VMLAT_RECORD_N_NO_HEADERS, 1);
     } else if (!vmlat_record_set_headers(r, bytes, size)) {
@@ -321,6 +333,16 @@ add_path(struct vmlat_record *r, const uint64_t times[VMLAT_RECORD_MARKS],
     } else {
         vmlat_record_add(r);
     }
+}
+
+/* The same, for a datapath. */
+static void
+add_path(struct vmlat_record *r, const uint64_t times[VMLAT_RECORD_MARKS],
+         const uint8_t *bytes, size_t size)
+{
+    r->kind = VMLAT_REC_PATH;
+    r->vring = VMLAT_VRING_UNKNOWN;
+    add_record(r, times, bytes, size);
 }
 
 void
@@ -381,7 +403,104 @@ add_user(const struct vmlat_event *event, const struct clocks *at)
     add_path(&r, times, event->bytes, event->size);
 }
 
+/* Adds the way of a packet to a VM with vhost-user: up to what 'signal' says,
+ * or, if that is NULL, into the ring and no further, as the guest has asked
+ * for no interrupt. */
+static void
+add_signal(const struct vmlat_event *event,
+           const struct vmlat_virt_signal *signal, const struct clocks *at)
+{
+    uint64_t times[VMLAT_RECORD_MARKS] = { 0 };
+    struct vmlat_record r;
+
+    memset(&r, 0, sizeof r);
+    r.kind = VMLAT_REC_VM_RX;
+    r.out = event->out;
+    r.flags = event->copy ? VMLAT_REC_COPY : 0;
+    r.cpu = MAX(event->core, 0);
+    r.segments = 1;
+    r.vring = event->signal.vring;
+    times[VMLAT_MARK_VM_RX_TX]
+        = signal ? signal->signal_ns : ticks_to_ns(at, event->tx_ticks);
+    times[VMLAT_MARK_VM_RX_SIGNAL] = times[VMLAT_MARK_VM_RX_TX];
+    if (!signal) {
+        r.flags |= VMLAT_REC_NO_SIGNAL;
+    } else if (signal->fate == VMLAT_VF_OWN) {
+        r.flags |= ((event->signal.shared ? VMLAT_REC_SHARED : 0)
+                    | (signal->merged ? VMLAT_REC_MERGED : 0)
+                    | (signal->vcpu == VMLAT_VV_POSTED
+                       ? VMLAT_REC_RUNNING : 0));
+        times[VMLAT_MARK_VM_RX_IRQFD] = signal->irqfd_ns;
+        times[VMLAT_MARK_VM_RX_INJECT] = signal->inject_ns;
+        times[VMLAT_MARK_VM_RX_VCPU] = signal->entry_ns;
+    } else if (signal->fate != VMLAT_VF_USER) {
+        return;                 /* No more is known of it. */
+    }
+    add_record(&r, times, event->bytes, event->size);
+}
+
 /* The thread. */
+
+/* Packets to VMs with vhost-user whose vCPU is waited for. */
+#define MAX_WAITING 65536
+static struct vmlat_event *waiting;
+static size_t n_waiting, allocated_waiting;
+
+/* Adds the way of 'event' to a VM, if that is known in full, or, if 'last', as
+ * far as it is.  Returns false if it may become known later. */
+static bool
+finish_signal(const struct vmlat_event *event, const struct clocks *at,
+              bool last)
+{
+    struct vmlat_virt_signal signal;
+    bool gone;
+
+    if (!event->signal.serial) {
+        add_signal(event, NULL, at);
+    } else if (!vmlat_vring_result(&event->signal, &signal, &gone)) {
+        if (!gone && !last) {
+            return false;
+        }
+        vmlat_record_count(VMLAT_RECORD_N_VIRT, 1);
+    } else if (signal.state & VMLAT_SIGNAL_DONE || last) {
+        add_signal(event, &signal, at);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Looks again at what waits. */
+static void
+finish_waiting(const struct clocks *at, bool last)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < n_waiting; i++) {
+        if (!finish_signal(&waiting[i], at, last)) {
+            waiting[n++] = waiting[i];
+        }
+    }
+    n_waiting = n;
+    if (last) {
+        free(waiting);
+        waiting = NULL;
+        allocated_waiting = 0;
+    }
+}
+
+/* Adds the way of 'event' to a VM when it is known. */
+static void
+wait_for_signal(const struct vmlat_event *event, const struct clocks *at)
+{
+    if (!finish_signal(event, at, n_waiting >= MAX_WAITING)) {
+        if (n_waiting >= allocated_waiting) {
+            waiting = x2nrealloc(waiting, &allocated_waiting,
+                                 sizeof *waiting);
+        }
+        waiting[n_waiting++] = *event;
+    }
+}
 
 /* Reads the clocks.  What the ticks since the last reading '*at' came to tells
  * how well times fit CLOCK_MONOTONIC. */
@@ -405,7 +524,7 @@ read_clocks(struct clocks *at)
 /* Takes in all that is in the queues.  As much as could be in a queue at once,
  * since it may be filled while it is emptied. */
 static void
-drain_queues(struct clocks *at)
+drain_queues(struct clocks *at, bool last)
 {
     struct vmlat_event_queue **queues;
     struct vmlat_event event;
@@ -415,6 +534,8 @@ drain_queues(struct clocks *at)
     queues = vmlat_shards_queues(&n);
     if (n) {
         read_clocks(at);
+        vmlat_vring_collect_all();
+        finish_waiting(at, false);
     }
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < VMLAT_EVENT_QUEUE; j++) {
@@ -422,10 +543,16 @@ drain_queues(struct clocks *at)
                 break;
             }
             add_user(&event, at);
+            if (event.signal.is_vm) {
+                wait_for_signal(&event, at);
+            }
         }
         n_lost += vmlat_event_queue_n_lost(queues[i]);
     }
     free(queues);
+    if (last) {
+        finish_waiting(at, true);
+    }
 
     ovs_mutex_lock(&mutex);
     counts[VMLAT_RECORD_N_THREAD] = n_lost;
@@ -446,10 +573,12 @@ thread_main(void *aux OVS_UNUSED)
         if (is_open) {
             long long int begin = time_msec();
 
-            drain_queues(&at);
+            drain_queues(&at, (get_state() == VMLAT_RECORD_DRAINING
+                               && begin >= drain_until));
             atomic_store_explicit(&drain_begin, begin, memory_order_release);
         } else {
             at.ticks = 0;
+            n_waiting = 0;
         }
         poll(&fd, 1, is_open ? DRAIN_INTERVAL : -1);
     }
@@ -464,15 +593,6 @@ set_state(uint8_t state)
     atomic_store_explicit(&vmlat_record_state, state, memory_order_release);
     vmlat_record_changed();
     latch_set(&latch);
-}
-
-static uint8_t
-get_state(void)
-{
-    uint8_t state;
-
-    atomic_read_relaxed(&vmlat_record_state, &state);
-    return state;
 }
 
 /* Looks how many records the programs in the kernel had no room for. */

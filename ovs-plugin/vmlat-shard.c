@@ -21,6 +21,8 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "hash.h"
 #include "ovs-atomic.h"
@@ -30,6 +32,7 @@
 #include "vmlat-histogram.h"
 #include "vmlat-kernel.h"
 #include "vmlat-port.h"
+#include "vmlat-vring.h"
 
 atomic_uint32_t vmlat_active;
 atomic_uint32_t vmlat_epoch = 1;
@@ -53,6 +56,11 @@ static unsigned int n_slots OVS_GUARDED_BY(vmlat_shards_mutex);
 static unsigned int n_pairs OVS_GUARDED_BY(vmlat_shards_mutex);
 static unsigned int max_n_pairs OVS_GUARDED_BY(vmlat_shards_mutex) = 8192;
 
+/* Of the programs that follow signals to guests, or NULL. */
+static const struct vmlat_virt_maps *vring_maps
+    OVS_GUARDED_BY(vmlat_shards_mutex);
+static uint16_t vring_gen OVS_GUARDED_BY(vmlat_shards_mutex);
+
 /* Do shards have queues? */
 static bool has_queues OVS_GUARDED_BY(vmlat_shards_mutex);
 
@@ -66,10 +74,14 @@ static void
 shard_thread_ended(void *shard_)
 {
     struct vmlat_shard *shard = shard_;
+    struct vmlat_vring_link *link;
 
     *vmlat_shard_ptr_get() = NULL;
     ovs_mutex_lock(&vmlat_shards_mutex);
     shard->in_use = false;
+    atomic_read_relaxed(&shard->vring, &link);
+    atomic_store_relaxed(&shard->vring, NULL);
+    vmlat_vring_link_destroy(link);
     ovs_mutex_unlock(&vmlat_shards_mutex);
 }
 
@@ -122,6 +134,37 @@ shard_add_queue(struct vmlat_shard *shard)
                           memory_order_release);
 }
 
+/* Makes or replaces what the thread of 'shard' shares with programs. */
+static void
+shard_set_vring(struct vmlat_shard *shard) OVS_REQUIRES(vmlat_shards_mutex)
+{
+    struct vmlat_vring_link *old, *new = NULL;
+
+    if (vring_maps) {
+        new = vmlat_vring_link_create(vring_maps, vring_gen, shard->tid);
+    }
+    atomic_read_relaxed(&shard->vring, &old);
+    atomic_store_explicit(&shard->vring, new, memory_order_release);
+    vmlat_vring_link_destroy_later(old);
+}
+
+void
+vmlat_shards_set_vring(const struct vmlat_virt_maps *maps, uint16_t gen)
+{
+    struct vmlat_shard *shard;
+
+    ovs_mutex_lock(&vmlat_shards_mutex);
+    vring_maps = maps;
+    vring_gen = gen;
+    vmlat_vring_set_maps(maps);
+    LIST_FOR_EACH (shard, node, &all_shards) {
+        if (shard->in_use) {
+            shard_set_vring(shard);
+        }
+    }
+    ovs_mutex_unlock(&vmlat_shards_mutex);
+}
+
 struct vmlat_shard *
 vmlat_shard_create(void)
 {
@@ -151,6 +194,8 @@ vmlat_shard_create(void)
         }
     }
     shard->in_use = true;
+    shard->tid = syscall(SYS_gettid);
+    shard_set_vring(shard);
     ovs_strlcpy(shard->name, get_subprogram_name(), sizeof shard->name);
     if (!shard->name[0]) {
         ovs_strlcpy(shard->name, "main", sizeof shard->name);

@@ -153,6 +153,8 @@ vmlat_pair_key(uint16_t in, uint16_t out, enum vmlat_segment segment)
 struct pmd_perf_stats;
 struct vmlat_event_ring;
 struct vmlat_event_queue;
+struct vmlat_virt_maps;
+struct vmlat_vring_link;
 
 /* One in so many bursts is timed to know the module's own cost. */
 #define VMLAT_COST_SAMPLE 256
@@ -190,12 +192,18 @@ struct vmlat_tx {
     uint32_t calls;                 /* Calls of the ring. */
     uint32_t n_runs;
     uint64_t ticks;                 /* When the ring took the last ones. */
+    uint32_t virt_row;              /* That of the port. */
     uint64_t signal_ticks;          /* When the guest was about to be told of
                                      * what is in its ring, 0: was not. */
     bool keep_all;                  /* Headers, whatever the time. */
     struct dp_packet **packets;     /* Of a vhost-user port: still there when
                                      * the ring has taken them.  Else NULL. */
     struct vmlat_tx_run runs[VMLAT_MAX_BURST];
+
+    /* If 'keep_all': how the guest was signalled, by place among the packets
+     * that the ring took, for the first 'n_signals' of them. */
+    uint32_t n_signals;
+    struct vmlat_event_signal signals[VMLAT_MAX_BURST];
 
     /* Headers of packets that may become events, by place in the batch, if
      * 'kept'; size 0 for the others. */
@@ -233,6 +241,8 @@ struct vmlat_shard {
     atomic_uint32_t table_seq;      /* Odd: 'table' is being made anew. */
     struct vmlat_event_ring *events;
     ATOMIC(struct vmlat_event_queue *) queue; /* NULL: not recording. */
+    ATOMIC(struct vmlat_vring_link *) vring;  /* NULL: signals to guests are
+                                               * not followed. */
 
     /* What the module itself takes, sampled: one in VMLAT_COST_SAMPLE bursts
      * is timed. */
@@ -250,6 +260,7 @@ struct vmlat_shard {
     /* Protected by vmlat_shards_mutex. */
     struct ovs_list node;
     bool in_use;                    /* Has a thread. */
+    uint32_t tid;                   /* Of the thread. */
     char name[32];                  /* Of the thread. */
 };
 
@@ -301,6 +312,11 @@ void vmlat_shards_add_port(uint16_t slot);
 /* Replenishes the shards' spare pairs up to the limit of 'max_pairs'
  * histograms in all.  Main thread. */
 void vmlat_shards_replenish(unsigned int max_pairs);
+
+/* From now on threads share 'maps' with the programs that follow signals to
+ * guests; NULL: with none.  'gen' is that of vmlat_port's 'virt_row'.  The
+ * caller keeps maps that were given before until an RCU grace period later. */
+void vmlat_shards_set_vring(const struct vmlat_virt_maps *maps, uint16_t gen);
 
 /* Gives every shard a queue for vmlat/record, those that are made later as
  * well, or takes them away again.  Main thread. */

@@ -247,7 +247,7 @@ status_virt_put(struct ds *ds)
         ds_put_cstr(ds, (!vmlat_setting_get(VMLAT_SET_VIRT)
                          ? "not measured, vmlat-virt is false"
                          : vmlat_state() == VMLAT_STARTED
-                         ? "no port is a tap of a VM"
+                         ? "no port is a tap of a VM or vhost-user"
                          : "nothing is attached to the kernel"));
     } else {
         ds_put_cstr(ds, status_virt_state());

@@ -42,6 +42,13 @@ vmlat_virt_program_unload(struct vmlat_virt_program *program OVS_UNUSED)
 {
 }
 
+void
+vmlat_virt_program_unload_later(
+    struct vmlat_virt_program *program OVS_UNUSED)
+{
+    OVS_NOT_REACHED();
+}
+
 const struct vmlat_virt_maps *
 vmlat_virt_program_maps(const struct vmlat_virt_program *program OVS_UNUSED)
 {
@@ -75,6 +82,13 @@ vmlat_virt_program_update_missed(
     OVS_NOT_REACHED();
 }
 
+unsigned int
+vmlat_virt_program_generation(
+    const struct vmlat_virt_program *program OVS_UNUSED)
+{
+    OVS_NOT_REACHED();
+}
+
 bool
 vmlat_virt_program_can_rx(const struct vmlat_virt_program *program OVS_UNUSED)
 {
@@ -83,6 +97,20 @@ vmlat_virt_program_can_rx(const struct vmlat_virt_program *program OVS_UNUSED)
 
 bool
 vmlat_virt_program_can_tx(const struct vmlat_virt_program *program OVS_UNUSED)
+{
+    OVS_NOT_REACHED();
+}
+
+bool
+vmlat_virt_program_sees_us(
+    const struct vmlat_virt_program *program OVS_UNUSED)
+{
+    OVS_NOT_REACHED();
+}
+
+bool
+vmlat_virt_program_can_user(
+    const struct vmlat_virt_program *program OVS_UNUSED)
 {
     OVS_NOT_REACHED();
 }

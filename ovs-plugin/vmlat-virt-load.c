@@ -38,11 +38,13 @@
 
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/vlog.h"
+#include "ovs-rcu.h"
 #include "util.h"
 
 #include "vmlat-bpf.h"
 #include "vmlat-kernel.h"
 #include "vmlat-virt.skel.h"
+#include "vmlat-vring.h"
 
 VLOG_DEFINE_THIS_MODULE(vmlat_virt_load);
 
@@ -50,6 +52,9 @@ VLOG_DEFINE_THIS_MODULE(vmlat_virt_load);
 #define FDINFO_FILE "/proc/self/fdinfo/%d"
 #define KALLSYMS_FILE "/proc/kallsyms"
 #define MODULE_BTF_FILE "/sys/kernel/btf/%s"
+
+/* Where it is tried whether programs can be attached. */
+#define PROBED_FUNCTION "eventfd_write"
 
 #define MIN_ROWS 16
 #define MAX_ROWS 4096
@@ -85,6 +90,7 @@ enum needed {
     NONE,
     RX,
     TX,
+    USER,
 };
 
 /* The order of these is that of the table; a row of each hook begins those
@@ -104,6 +110,12 @@ static const struct way {
 #include "vmlat-virt-points.def"
 };
 
+/* Hooks whose programs those of the datapath call, if there are any. */
+#define N_CALLED 3
+static const enum hook called[N_CALLED] = {
+    HOOK_RECEIVE, HOOK_KFREE, HOOK_CONSUME
+};
+
 /* Modules that the hooks are in. */
 static const char *modules[] = { "tun", "vhost", "vhost_net", "kvm" };
 
@@ -114,6 +126,7 @@ struct hook_state {
     char *how;
     char *why_not;
     struct bpf_link *link;
+    bool is_called;             /* By a program of the datapath: no 'link'. */
     int fd;                     /* Of the program. */
 };
 
@@ -124,9 +137,18 @@ struct vmlat_virt_program {
     struct vmlat_virt_hook public[N_HOOKS];
     struct vmlat_virt_maps maps;
     size_t rows_length;
+    bool is_seen;               /* What the daemon's threads do is. */
+
+    /* What the programs of the datapath share, if 'has_share'. */
+    struct vmlat_kernel_share share;
+    bool has_share;
+    int arrays[N_CALLED];       /* As 'called': maps in 'share'. */
+    uint64_t taking_start, taking_end;  /* Code that takes packets from
+                                         * taps. */
     bool absent[ARRAY_SIZE(modules)];
     size_t n_read, max_read;    /* In vmlat_virt_program_read(). */
     vmlat_virt_record_cb *cb;
+    vmlat_virt_event_cb *event_cb;
     void *aux;
 };
 
@@ -211,8 +233,9 @@ find_ranges(struct range ranges[], size_t n)
 }
 
 static void
-set_addresses(struct vmlat_virt_bpf *skeleton)
+set_addresses(struct vmlat_virt_program *p)
 {
+    struct vmlat_virt_bpf *skeleton = p->skeleton;
     enum { KICK, XMIT, READ, RECV };
     struct range ranges[] = {
         [KICK] = { "handle_tx_kick", 0, 0 },
@@ -229,9 +252,59 @@ set_addresses(struct vmlat_virt_bpf *skeleton)
     skeleton->rodata->vmlat_read_end = ranges[READ].end;
     skeleton->rodata->vmlat_recv_start = ranges[RECV].start;
     skeleton->rodata->vmlat_recv_end = ranges[RECV].end;
+
+    /* From the first to the last of these functions, which are near each
+     * other: what is between them does not matter. */
+    if (ranges[READ].end && ranges[RECV].end) {
+        p->taking_start = MIN(ranges[READ].start, ranges[RECV].start);
+        p->taking_end = MAX(ranges[READ].end, ranges[RECV].end);
+    }
 }
 
 /* Loading. */
+
+/* Returns why programs cannot be attached to functions of the kernel at all,
+ * NULL if nothing is known against it.  Where they cannot, loading would find
+ * that out for one hook after the other, and complain in the log. */
+static char *
+why_no_attach(void)
+{
+    static const struct bpf_insn nothing[] = {
+        { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+        { .code = BPF_JMP | BPF_EXIT },
+    };
+    static int errno_of_attach = -1;
+
+    if (errno_of_attach < 0) {
+        LIBBPF_OPTS(bpf_prog_load_opts, opts,
+                    .expected_attach_type = BPF_TRACE_FENTRY);
+        int id = libbpf_find_vmlinux_btf_id(PROBED_FUNCTION,
+                                            BPF_TRACE_FENTRY);
+        int program, link = -1;
+
+        errno_of_attach = 0;
+        if (id > 0) {
+            opts.attach_btf_id = id;
+            program = bpf_prog_load(BPF_PROG_TYPE_TRACING, NULL, "GPL",
+                                    nothing, ARRAY_SIZE(nothing), &opts);
+            if (program >= 0) {
+                link = bpf_raw_tracepoint_open(NULL, program);
+            }
+            if (link < 0) {
+                errno_of_attach = errno;
+            } else {
+                close(link);
+            }
+            if (program >= 0) {
+                close(program);
+            }
+        }
+    }
+    return (errno_of_attach
+            ? xasprintf("BPF programs cannot be attached to functions of this "
+                        "kernel: %s", ovs_strerror(errno_of_attach))
+            : NULL);
+}
 
 static void
 add_reason(struct hook_state *hook, const char *target, const char *reason)
@@ -291,6 +364,41 @@ find_program(const struct vmlat_virt_program *p, const struct way *way)
     return bpf_object__find_program_by_name(p->skeleton->obj, way->program);
 }
 
+/* Returns true if all hooks that are needed for 'needed' have a target. */
+static bool
+can(const struct vmlat_virt_program *p, enum needed needed)
+{
+    for (size_t i = 0; i < N_HOOKS; i++) {
+        if (p->hooks[i].way->needed == needed && !p->hooks[i].target) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Leaves out hooks that are of use for 'needed' only, if one of those is
+ * missing: some of the others could not be loaded, and none would help. */
+static void
+plan_without(struct vmlat_virt_program *p, enum needed needed)
+{
+    if (can(p, needed)) {
+        return;
+    }
+    for (size_t i = 0; i < N_HOOKS; i++) {
+        struct hook_state *hook = &p->hooks[i];
+
+        if (hook->way->needed == needed && hook->target) {
+            bpf_program__set_autoload(find_program(p, hook->next), false);
+            free(hook->target);
+            hook->target = NULL;
+            if (!hook->why_not) {
+                hook->why_not = xstrdup("of no use without others, which are "
+                                        "missing");
+            }
+        }
+    }
+}
+
 /* Decides how to attach to each hook. */
 static void
 plan(struct vmlat_virt_program *p)
@@ -317,7 +425,41 @@ plan(struct vmlat_virt_program *p)
                        "(is its module loaded?)");
         }
     }
+    plan_without(p, RX);
+    plan_without(p, TX);
+    plan_without(p, USER);
     p->skeleton->rodata->vmlat_has_entry = p->hooks[HOOK_ENTRY].target != NULL;
+}
+
+/* Makes the programs of the datapath call 'program' for 'hook', if they do so
+ * for such a hook.  Returns true if they will. */
+static bool
+share_program(struct vmlat_virt_program *p, enum hook hook,
+              const struct bpf_program *program)
+{
+    int fd = bpf_program__fd(program);
+    uint32_t zero = 0;
+
+    for (size_t i = 0; p->has_share && i < N_CALLED; i++) {
+        if (called[i] == hook
+            && !bpf_map_update_elem(p->arrays[i], &zero, &fd, BPF_ANY)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+unshare_programs(struct vmlat_virt_program *p)
+{
+    uint32_t zero = 0;
+
+    if (p->has_share && p->skeleton) {
+        p->skeleton->data_vm->vm.size = 0;
+        for (size_t i = 0; i < N_CALLED; i++) {
+            bpf_map_delete_elem(p->arrays[i], &zero);
+        }
+    }
 }
 
 /* Attaches all programs that are loaded.  Returns false if one could not be:
@@ -325,6 +467,9 @@ plan(struct vmlat_virt_program *p)
 static bool
 attach_all(struct vmlat_virt_program *p)
 {
+    memset(&p->skeleton->data_vm->vm, 0, sizeof p->skeleton->data_vm->vm);
+    p->skeleton->data_vm->vm.start = p->taking_start;
+    p->skeleton->data_vm->vm.size = p->taking_end - p->taking_start;
     for (int i = N_HOOKS - 1; i >= 0; i--) {
         struct hook_state *hook = &p->hooks[i];
         struct bpf_program *program;
@@ -333,12 +478,15 @@ attach_all(struct vmlat_virt_program *p)
             continue;
         }
         program = find_program(p, hook->next);
-        hook->link = bpf_program__attach(program);
-        if (!hook->link) {
+        hook->fd = bpf_program__fd(program);
+        hook->is_called = share_program(p, i, program);
+        if (!hook->is_called) {
+            hook->link = bpf_program__attach(program);
+        }
+        if (!hook->is_called && !hook->link) {
             add_reason(hook, hook->target, ovs_strerror(errno));
             return false;
         }
-        hook->fd = bpf_program__fd(program);
     }
     return true;
 }
@@ -347,6 +495,7 @@ attach_all(struct vmlat_virt_program *p)
 static void
 close_all(struct vmlat_virt_program *p)
 {
+    unshare_programs(p);
     for (size_t i = 0; i < N_HOOKS; i++) {
         bpf_link__destroy(p->hooks[i].link);
         p->hooks[i].link = NULL;
@@ -389,6 +538,19 @@ load(struct vmlat_virt_program *p, bool *fatal)
     return error;
 }
 
+/* Goes on without the programs of the datapath. */
+static void
+close_share(struct vmlat_virt_program *p)
+{
+    if (p->has_share) {
+        close(p->share.vm);
+        close(p->share.receive);
+        close(p->share.kfree);
+        close(p->share.consume);
+        p->has_share = false;
+    }
+}
+
 /* Makes one attempt.  Returns true if all that is planned is attached; false
  * if it is not: another attempt may do better unless there is an '*errorp'. */
 static bool
@@ -411,9 +573,14 @@ attempt(struct vmlat_virt_program *p, const struct vmlat_virt_options *options,
     bpf_map__set_max_entries(p->skeleton->maps.rows, p->maps.n_rows);
     bpf_map__set_max_entries(p->skeleton->maps.records,
                              1u << log_2_ceil(ring_size));
-    set_addresses(p->skeleton);
+    set_addresses(p);
+    if (p->has_share && bpf_map__reuse_fd(p->skeleton->maps.data_vm,
+                                          p->share.vm)) {
+        close_share(p);
+    }
     plan(p);
-    if (!vmlat_virt_program_can_rx(p) && !vmlat_virt_program_can_tx(p)) {
+    if (!vmlat_virt_program_can_rx(p) && !vmlat_virt_program_can_tx(p)
+        && !vmlat_virt_program_can_user(p)) {
         struct ds reasons = DS_EMPTY_INITIALIZER;
 
         for (size_t i = 0; i < N_HOOKS; i++) {
@@ -467,9 +634,14 @@ static int
 handle_record(void *p_, void *data, size_t size)
 {
     struct vmlat_virt_program *p = p_;
+    struct vmlat_virt_event event;
     struct vmlat_record record;
 
-    if (size >= sizeof record) {
+    BUILD_ASSERT_DECL(sizeof event > sizeof record);
+    if (size >= sizeof event) {
+        memcpy(&event, data, sizeof event);
+        p->event_cb(&event, p->aux);
+    } else if (size >= sizeof record) {
         memcpy(&record, data, sizeof record);
         p->cb(&record, p->aux);
     }
@@ -485,18 +657,24 @@ map_all(struct vmlat_virt_program *p)
 
     p->rows_length = ROUND_UP(ROUND_UP(sizeof *p->maps.rows, 8)
                               * p->maps.n_rows, sysconf(_SC_PAGESIZE));
-    rows = mmap(NULL, p->rows_length, PROT_READ, MAP_SHARED,
+    rows = mmap(NULL, p->rows_length, PROT_READ | PROT_WRITE, MAP_SHARED,
                 bpf_map__fd(p->skeleton->maps.rows), 0);
     if (rows == MAP_FAILED) {
         return false;
     }
     p->maps.rows = rows;
     p->maps.devs = p->skeleton->data_devs->devs;
+    p->maps.threads = p->skeleton->data_threads->threads;
+    p->maps.signals = p->skeleton->data_signals->signals;
     p->maps.config = &p->skeleton->data_config->config;
     p->maps.stats = &p->skeleton->data_stats->stats;
     bpf_object__for_each_map (map, p->skeleton->obj) {
-        p->maps.memory += map_memory(bpf_map__fd(map));
+        if (!p->has_share || map != p->skeleton->maps.data_vm) {
+            p->maps.memory += map_memory(bpf_map__fd(map));
+        }
     }
+    p->is_seen = (vmlat_virt_program_can_user(p)
+                  && vmlat_vring_is_seen(&p->maps));
     p->ring = ring_buffer__new(bpf_map__fd(p->skeleton->maps.records),
                                handle_record, p, NULL);
     return p->ring != NULL;
@@ -523,8 +701,13 @@ vmlat_virt_program_load(const struct vmlat_virt_options *options,
                        "it takes Linux 5.12, with BTF of modules");
     }
     vmlat_kernel_libbpf_init();
+    error = why_no_attach();
+    if (error) {
+        return error;
+    }
     p = xzalloc(sizeof *p);
     p->cb = cb;
+    p->event_cb = options->event_cb;
     p->aux = aux;
     for (size_t i = 0; i < ARRAY_SIZE(modules); i++) {
         p->absent[i] = !has_module(modules[i]);
@@ -536,6 +719,10 @@ vmlat_virt_program_load(const struct vmlat_virt_options *options,
             p->hooks[n++].next = &ways[i] + 1;
         }
     }
+    p->has_share = vmlat_kernel_share(&p->share);
+    p->arrays[0] = p->share.receive;    /* As in 'called'. */
+    p->arrays[1] = p->share.kfree;
+    p->arrays[2] = p->share.consume;
     while (!attempt(p, options, &error)) {
         if (error) {
             vmlat_virt_program_unload(p);
@@ -551,8 +738,10 @@ vmlat_virt_program_load(const struct vmlat_virt_options *options,
         struct hook_state *hook = &p->hooks[i];
 
         if (hook->target) {
-            hook->how = xasprintf("%s %s", attach_names[hook->next->attach],
-                                  hook->target);
+            const char *how = (hook->is_called ? "tail call"
+                               : attach_names[hook->next->attach]);
+
+            hook->how = xasprintf("%s %s", how, hook->target);
         }
         p->public[i].name = hook->way->hook;
         p->public[i].lost = hook->way->lost;
@@ -567,6 +756,7 @@ void
 vmlat_virt_program_detach(struct vmlat_virt_program *p)
 {
     vmlat_virt_program_update_missed(p);
+    unshare_programs(p);
     for (size_t i = 0; i < N_HOOKS; i++) {
         bpf_link__destroy(p->hooks[i].link);
         p->hooks[i].link = NULL;
@@ -584,12 +774,19 @@ vmlat_virt_program_unload(struct vmlat_virt_program *p)
     }
     ring_buffer__free(p->ring);
     close_all(p);
+    close_share(p);
     for (size_t i = 0; i < N_HOOKS; i++) {
         free(p->hooks[i].target);
         free(p->hooks[i].how);
         free(p->hooks[i].why_not);
     }
     free(p);
+}
+
+void
+vmlat_virt_program_unload_later(struct vmlat_virt_program *p)
+{
+    ovsrcu_postpone(vmlat_virt_program_unload, p);
 }
 
 const struct vmlat_virt_maps *
@@ -638,16 +835,10 @@ vmlat_virt_program_update_missed(struct vmlat_virt_program *p)
     }
 }
 
-/* Returns true if all hooks that are needed for 'needed' have a target. */
-static bool
-can(const struct vmlat_virt_program *p, enum needed needed)
+unsigned int
+vmlat_virt_program_generation(const struct vmlat_virt_program *p)
 {
-    for (size_t i = 0; i < N_HOOKS; i++) {
-        if (p->hooks[i].way->needed == needed && !p->hooks[i].target) {
-            return false;
-        }
-    }
-    return true;
+    return p->share.generation;
 }
 
 bool
@@ -660,6 +851,18 @@ bool
 vmlat_virt_program_can_tx(const struct vmlat_virt_program *p)
 {
     return can(p, TX);
+}
+
+bool
+vmlat_virt_program_can_user(const struct vmlat_virt_program *p)
+{
+    return can(p, USER) && p->hooks[HOOK_IRQFD].target;
+}
+
+bool
+vmlat_virt_program_sees_us(const struct vmlat_virt_program *p)
+{
+    return p->is_seen;
 }
 
 bool

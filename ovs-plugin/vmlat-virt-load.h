@@ -39,10 +39,15 @@ struct vmlat_virt_program;
  * VMLAT_REC_VM_TX, 'in' being that. */
 typedef void vmlat_virt_record_cb(const struct vmlat_record *, void *aux);
 
+/* The same for each event, which took 'min_ns' of the configuration or more.
+ * Events and records come in the order in which their ways ended. */
+typedef void vmlat_virt_event_cb(const struct vmlat_virt_event *, void *aux);
+
 struct vmlat_virt_options {
     uint32_t n_rows;            /* Rows, that is ports, at most; made a power
                                  * of two, from 16 to 4096. */
     uint32_t ring_size;         /* Bytes for records, made a power of two. */
+    vmlat_virt_event_cb *event_cb; /* Has the same 'aux' as the other one. */
 };
 
 /* Loads and attaches what can be.  Returns NULL and stores it to '*program',
@@ -59,13 +64,20 @@ void vmlat_virt_program_detach(struct vmlat_virt_program *);
 /* Detaches and unloads 'program', which may be NULL. */
 void vmlat_virt_program_unload(struct vmlat_virt_program *program);
 
+/* Unloads 'program', which has been detached, after an RCU grace period: until
+ * then threads may use its maps. */
+void vmlat_virt_program_unload_later(struct vmlat_virt_program *program);
+
 /* The memory of the maps, valid as long as the program.  The programs write to
- * it at any time, all but 'config' and what vmlat-virt-abi.h says of 'devs':
- * those are the daemon's. */
+ * it at any time, all but 'config' and what vmlat-virt-abi.h says of 'devs',
+ * 'threads' and 'signals': those are the daemon's.  It adds to 'rows', too,
+ * atomically, what is of vhost-user ports. */
 struct vmlat_virt_maps {
-    const struct vmlat_virt_row *rows;  /* n_rows. */
+    struct vmlat_virt_row *rows;        /* n_rows. */
     uint32_t n_rows;
     struct vmlat_virt_dev *devs;        /* VMLAT_VIRT_DEVS. */
+    struct vmlat_virt_thread *threads;  /* VMLAT_VIRT_THREADS. */
+    struct vmlat_virt_signal *signals;  /* VMLAT_VIRT_SIGNALS for each. */
     struct vmlat_virt_config *config;   /* All 0 at first. */
     const struct vmlat_virt_stats *stats;
     size_t memory;                      /* Bytes that all maps take. */
@@ -95,10 +107,21 @@ size_t vmlat_virt_program_hooks(const struct vmlat_virt_program *,
                                 const struct vmlat_virt_hook **);
 void vmlat_virt_program_update_missed(struct vmlat_virt_program *);
 
+/* Returns vmlat_kernel_generation() of the programs of the datapath that it
+ * shares hooks with, or that were not there: if that changes, it has to be
+ * loaded again. */
+unsigned int vmlat_virt_program_generation(const struct vmlat_virt_program *);
+
 /* Returns whether packets to VMs, and from VMs, can be followed with the hooks
  * that are attached. */
 bool vmlat_virt_program_can_rx(const struct vmlat_virt_program *);
 bool vmlat_virt_program_can_tx(const struct vmlat_virt_program *);
+bool vmlat_virt_program_can_user(const struct vmlat_virt_program *);
+
+/* Returns true if the programs recognized a thread of this process, which they
+ * do not when it is in a PID namespace of its own: then vhost-user ports
+ * cannot be followed. */
+bool vmlat_virt_program_sees_us(const struct vmlat_virt_program *);
 
 /* Returns true if a module of the kernel that was missing when 'program' was
  * loaded (kvm, vhost_net: they come with the first VM) is there now: loading

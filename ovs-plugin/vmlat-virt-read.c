@@ -29,6 +29,7 @@
 #include "vmlat-histogram.h"
 #include "vmlat-tables.h"
 #include "vmlat-virt-load.h"
+#include "vmlat-vring.h"
 
 /* Buckets of the programs' histograms are four of ours. */
 BUILD_ASSERT_DECL(VMLAT_HIST_SUB_BITS == VMLAT_VIRT_SUB_BITS + 2);
@@ -42,6 +43,9 @@ BUILD_ASSERT_DECL(sizeof(struct vmlat_virt_row) % sizeof(uint64_t) == 0);
 
 /* What is read, NULL if nothing has been loaded yet. */
 static const struct vmlat_virt_maps *maps;
+
+/* 'events_lost' of its 'stats' at the last clear. */
+static uint64_t zero_events_lost;
 
 /* Ports, by slot. */
 static struct {
@@ -75,12 +79,31 @@ vmlat_virt_read_set(const struct vmlat_virt_maps *new_maps)
         ports[slot].row = 0;
     }
     maps = new_maps;
+    zero_events_lost = 0;
+    vmlat_virt_events_clear();
 }
 
 void
 vmlat_virt_read_add_port(uint16_t slot, uint32_t row)
 {
     ports[slot].row = row;
+}
+
+uint16_t
+vmlat_virt_row_slot(uint16_t row)
+{
+    for (size_t slot = 0; row && slot < VMLAT_MAX_PORTS; slot++) {
+        if (ports[slot].row == row) {
+            return slot;
+        }
+    }
+    return 0;
+}
+
+uint64_t
+vmlat_virt_events_lost(void)
+{
+    return maps ? load64(&maps->stats->events_lost) - zero_events_lost : 0;
 }
 
 /* Sums. */
@@ -208,6 +231,9 @@ vmlat_virt_ports_read(struct vmlat_virt_port **portsp)
     struct vmlat_virt_port *all;
     size_t n = 0;
 
+    if (maps) {
+        vmlat_vring_collect(maps);
+    }
     for (size_t slot = 0; slot < VMLAT_MAX_PORTS; slot++) {
         n += ports[slot].row != 0;
     }
@@ -290,6 +316,9 @@ vmlat_virt_pairs_read(vmlat_pair_cb *cb, void *aux)
 {
     struct vmlat_snapshot *s = xmalloc(sizeof *s);
 
+    if (maps) {
+        vmlat_vring_collect(maps);
+    }
     for (size_t slot = 0; maps && slot < VMLAT_MAX_PORTS; slot++) {
         const struct vmlat_port *port = vmlat_port_from_slot(slot);
 
@@ -317,6 +346,11 @@ void
 vmlat_virt_clear(void)
 {
     forget_zero();
+    if (maps) {
+        vmlat_vring_collect(maps);
+    }
+    zero_events_lost = maps ? load64(&maps->stats->events_lost) : 0;
+    vmlat_virt_events_clear();
     for (size_t slot = 0; maps && slot < VMLAT_MAX_PORTS; slot++) {
         const struct vmlat_virt_row *row = &maps->rows[ports[slot].row];
         struct vmlat_virt_port *zero;

@@ -174,6 +174,9 @@ show_from_vm(const struct virt *virt, struct vmlat_out *out)
         const struct vmlat_virt_port *vp = &virt->ports[i];
         const struct vmlat_virt_counts *c = &vp->counts;
 
+        if (vmlat_port_from_slot(vp->slot)->is_vhost) {
+            continue;           /* OVS polls its ring. */
+        }
         begin_row(virt, vp, out);
         vmlat_out_integer(out, (c->received[0]
                                 + c->kicks[VMLAT_VK_TAP_DROPPED]));
@@ -317,18 +320,23 @@ virt_init(struct virt *virt, struct vmlat_view *view)
     }
 }
 
-/* Appends why there may be nothing. */
+/* Appends why there may be nothing, or more than was asked for. */
 static void
 put_why_not(struct ds *ds)
 {
     const char *why_not = vmlat_virt_why_not();
 
+    if (vmlat_virt_event_has_filter()) {
+        ds_put_cstr(ds, "the filter of vmlat/start does not apply here: all "
+                        "packets are counted\n");
+    }
     if (why_not) {
         ds_put_format(ds, "%s: %s\n",
                       (vmlat_virt_state() == VMLAT_VIRT_ON
                        ? "measured in part" : "not measured"), why_not);
     } else if (vmlat_virt_state() == VMLAT_VIRT_OFF) {
-        ds_put_cstr(ds, "no port is a tap of a VM, or nothing is measured\n");
+        ds_put_cstr(ds, "no port is a tap of a VM or vhost-user, or nothing "
+                    "is measured\n");
     }
 }
 

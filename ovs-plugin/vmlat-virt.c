@@ -50,8 +50,10 @@ VLOG_DEFINE_THIS_MODULE(vmlat_virt);
 #define VHOST_DIR "/sys/module/vhost"
 #define KVM_DIR "/sys/module/kvm"
 
-/* How often the thread looks whether a module has come, in ms. */
+/* How often the thread looks whether a module has come, or other programs of
+ * the datapath, in ms; and whether these are ready when it waits for them. */
 #define MODULES_INTERVAL 1000
+#define DATAPATH_INTERVAL 20
 
 /* Rows at least, and for each tap that there is when programs are loaded:
  * others may come. */
@@ -70,6 +72,8 @@ static enum vmlat_virt_state state OVS_GUARDED_BY(mutex) = VMLAT_VIRT_OFF;
 static bool wanted OVS_GUARDED_BY(mutex);
 static unsigned int run OVS_GUARDED_BY(mutex);  /* Of vmlat_virt_start(). */
 static uint32_t n_rows OVS_GUARDED_BY(mutex);   /* To load with. */
+static bool has_taps OVS_GUARDED_BY(mutex);     /* Since the start, or ... */
+static bool has_users OVS_GUARDED_BY(mutex);    /* ... vhost-user ports. */
 static char *why_not OVS_GUARDED_BY(mutex);     /* If FAILED. */
 static struct vmlat_virt_program *new_program OVS_GUARDED_BY(mutex);
 
@@ -84,13 +88,13 @@ static struct seq *seq;
 static bool has_thread;
 static uint64_t seen_seq;
 static struct vmlat_virt_program *current;      /* Whose maps are read. */
+static uint16_t current_gen;                    /* Its number, not 0. */
 static const struct vmlat_virt_maps *maps;      /* Its maps. */
-static const char *partly;      /* What it cannot measure, NULL if nothing. */
 static bool started;
 static bool following;          /* Not yet told to stop. */
-static bool needed;             /* Since the start, there has been a tap. */
+static bool held_back;          /* Until the kernel datapath is loaded. */
 static bool ports_dirty;
-static size_t n_taps, n_left_out;
+static size_t n_taps, n_users, n_left_out, n_users_left_out;
 static uint64_t records_lost;
 
 /* Taps that lead to VMs, as they should be in 'devs'. */
@@ -123,6 +127,7 @@ find_modules(void)
 struct worker {
     struct vmlat_virt_program *program; /* With programs attached. */
     unsigned int modules;               /* When it was loaded. */
+    bool waits;                         /* For the datapath's programs. */
     bool failed;                        /* In 'run'. */
     unsigned int run;
 };
@@ -131,6 +136,12 @@ static void
 take_record(const struct vmlat_record *record, void *aux OVS_UNUSED)
 {
     vmlat_record_add(record);
+}
+
+static void
+take_event(const struct vmlat_virt_event *event, void *aux OVS_UNUSED)
+{
+    vmlat_virt_event_add(event);
 }
 
 /* Returns the number of records taken in. */
@@ -161,15 +172,22 @@ static void
 worker_load(struct worker *w)
 {
     struct vmlat_virt_program *program = NULL;
-    struct vmlat_virt_options options = { .ring_size = RECORDS_SIZE };
+    struct vmlat_virt_options options = {
+        .ring_size = RECORDS_SIZE,
+        .event_cb = take_event,
+    };
+    bool quiet;
     char *error;
 
+    /* See vmlat_virt_has_taps(). */
     ovs_mutex_lock(&mutex);
     options.n_rows = n_rows;
+    quiet = !has_taps;
     ovs_mutex_unlock(&mutex);
     error = vmlat_virt_program_load(&options, take_record, NULL, &program);
     if (error) {
-        VLOG_WARN("the way between ports and VMs is not measured: %s", error);
+        VLOG(quiet ? VLL_INFO : VLL_WARN,
+             "the way between ports and VMs is not measured: %s", error);
         w->failed = true;
         program = NULL;
     }
@@ -212,7 +230,7 @@ static void
 worker_run(struct worker *w)
 {
     unsigned int modules;
-    bool want, again;
+    bool want, again, can;
 
     ovs_mutex_lock(&mutex);
     want = wanted;
@@ -237,6 +255,13 @@ worker_run(struct worker *w)
     }
 
     modules = find_modules();
+    if (w->program && (vmlat_virt_program_generation(w->program)
+                       != vmlat_kernel_generation())) {
+        /* They share hooks.  Counting begins anew. */
+        VLOG_INFO("loading again, since the programs of the datapath are "
+                  "other ones");
+        worker_unload(w);
+    }
     if (modules & ~w->modules && (w->program || w->failed)) {
         /* There is more to attach to.  Counting begins anew. */
         VLOG_INFO("loading again, since the kernel has got a module");
@@ -245,9 +270,20 @@ worker_run(struct worker *w)
         }
         w->failed = false;
     }
+    w->waits = false;
     if (!w->program && !w->failed) {
+        enum vmlat_kernel_state kernel = vmlat_kernel_state();
+
         w->modules = modules;
-        if (modules & MODULE_VHOST) {
+        ovs_mutex_lock(&mutex);
+        can = ((has_taps && modules & MODULE_VHOST)
+               || (has_users && modules & MODULE_KVM));
+        ovs_mutex_unlock(&mutex);
+        if (kernel == VMLAT_KERNEL_LOADING
+            || kernel == VMLAT_KERNEL_UNLOADING) {
+            set_state(w, VMLAT_VIRT_LOADING);
+            w->waits = true;
+        } else if (can) {
             set_state(w, VMLAT_VIRT_LOADING);
             worker_load(w);
         } else {
@@ -271,9 +307,9 @@ worker_wait(const struct worker *w)
     ovs_mutex_lock(&mutex);
     want = wanted;
     ovs_mutex_unlock(&mutex);
-    poll(fds, ARRAY_SIZE(fds),
-         (want && w->modules != (MODULE_VHOST | MODULE_KVM)
-          ? MODULES_INTERVAL : -1));
+    poll(fds, ARRAY_SIZE(fds), (!want ? -1
+                                : w->waits ? DATAPATH_INTERVAL
+                                : MODULES_INTERVAL));
 }
 
 static void *
@@ -331,6 +367,14 @@ add_tap(struct vmlat_port *port, void *aux OVS_UNUSED)
     }
 }
 
+/* Counts the vhost-user ports of VMs. */
+static void
+count_user(struct vmlat_port *port, void *aux OVS_UNUSED)
+{
+    n_users += (port->is_vhost && port->netdev
+                && port->role == VMLAT_ROLE_VM);
+}
+
 static void
 find_taps(void)
 {
@@ -341,6 +385,8 @@ find_taps(void)
     }
     ovs_mutex_lock(&vmlat_ports_mutex);
     vmlat_port_for_each(add_tap, NULL);
+    n_users = 0;
+    vmlat_port_for_each(count_user, NULL);
     ovs_mutex_unlock(&vmlat_ports_mutex);
     n_taps = hmap_count(&taps);
 }
@@ -372,6 +418,40 @@ write_dev(struct vmlat_virt_dev *e, const struct tap *tap, uint32_t netns)
         STORE(e->port, tap->slot);
         STORE(e->ifindex, tap->ifindex);
     }
+}
+
+/* Gives vhost-user ports of VMs rows: threads that put packets into their
+ * rings say so. */
+static void
+set_user_row(struct vmlat_port *port, void *follow)
+{
+    uint32_t row = 0;
+
+    if (port->is_vhost) {
+        if (follow && port->netdev && port->role == VMLAT_ROLE_VM) {
+            row = get_row(port->slot);
+            n_users_left_out += !row;
+        }
+        atomic_store_relaxed(&port->virt_row,
+                             row ? (uint32_t) current_gen << 16 | row : 0);
+    }
+}
+
+static void
+set_user_rows(bool follow)
+{
+    ovs_mutex_lock(&vmlat_ports_mutex);
+    n_users_left_out = 0;
+    vmlat_port_for_each(set_user_row, follow ? &n_users_left_out : NULL);
+    ovs_mutex_unlock(&vmlat_ports_mutex);
+}
+
+/* Can the programs follow signals that this process makes? */
+static bool
+can_user(void)
+{
+    return (vmlat_virt_program_can_user(current)
+            && vmlat_virt_program_sees_us(current));
 }
 
 static void
@@ -436,10 +516,13 @@ static void
 drop_current(void)
 {
     vmlat_virt_read_set(NULL);
-    vmlat_virt_program_unload(current);
+    if (current) {
+        set_user_rows(false);
+        vmlat_shards_set_vring(NULL, 0);
+        vmlat_virt_program_unload_later(current);
+    }
     current = NULL;
     maps = NULL;
-    partly = NULL;
     memset(row_of_slot, 0, sizeof row_of_slot);
     n_rows_used = 0;
     n_left_out = 0;
@@ -452,16 +535,24 @@ update_wanted(void)
 {
     bool want, changed;
 
-    /* When the last VM goes, all stays for the next one. */
-    needed |= n_taps;
-    want = started && needed && vmlat_setting_get(VMLAT_SET_VIRT);
-
     ovs_mutex_lock(&mutex);
-    changed = want != wanted;
+    /* When the last VM goes, all stays for the next one. */
+    changed = (n_taps && !has_taps) || (n_users && !has_users);
+    has_taps |= n_taps != 0;
+    has_users |= n_users != 0;
+    want = (started && (has_taps || has_users)
+            && vmlat_setting_get(VMLAT_SET_VIRT));
+
+    /* Where both have a program at the same point, the datapath's is to come
+     * first: a packet is known to be the same on both ways by that. */
+    held_back = (want && !wanted
+                 && vmlat_kernel_state() == VMLAT_KERNEL_LOADING);
+    want = want && !held_back;
+    changed = want != wanted || (changed && state == VMLAT_VIRT_WAITING);
     if (changed) {
         wanted = want;
         run += want;
-        n_rows = MAX(MIN_ROWS, ROWS_PER_TAP * n_taps);
+        n_rows = MAX(MIN_ROWS, ROWS_PER_TAP * (n_taps + n_users));
         state = (want ? VMLAT_VIRT_LOADING
                  : state == VMLAT_VIRT_OFF ? VMLAT_VIRT_OFF
                  : VMLAT_VIRT_UNLOADING);
@@ -479,16 +570,26 @@ update_wanted(void)
 static void
 write_config(void)
 {
-    STORE(maps->config->active,
-          ((following ? VMLAT_VIRT_FOLLOW : 0)
-           | (following && vmlat_record_is_on() ? VMLAT_VIRT_RECORD : 0)));
+    uint64_t min_ns = vmlat_setting_get(VMLAT_SET_MIN_US);
+    bool record = following && vmlat_record_is_on();
+
+    /* Most of what is slow in the end was slow in the tap already.  Where a
+     * look at headers has to decide, or they are looked at anyway, all are
+     * kept. */
+    STORE(maps->config->headers_ns, (!min_ns ? VMLAT_VIRT_NEVER
+                                     : record || vmlat_virt_event_has_filter()
+                                     ? 0 : min_ns / 2));
+    STORE(maps->config->min_ns, min_ns ? min_ns : VMLAT_VIRT_NEVER);
+    STORE(maps->config->active, ((following ? VMLAT_VIRT_FOLLOW : 0)
+                                 | (record ? VMLAT_VIRT_RECORD : 0)));
 }
 
 void
-vmlat_virt_start(void)
+vmlat_virt_start(const struct vmlat_filter *filter)
 {
     bool is_off, again;
 
+    vmlat_virt_event_set_filter(filter);
     ovs_mutex_lock(&mutex);
     is_off = state == VMLAT_VIRT_OFF;
     again = state == VMLAT_VIRT_FAILED;
@@ -504,15 +605,18 @@ vmlat_virt_start(void)
         latch_set(&latch);
     }
     if (!started) {
-        needed = false;
+        ovs_mutex_lock(&mutex);
+        has_taps = has_users = false;
+        ovs_mutex_unlock(&mutex);
     }
     started = following = true;
     ports_dirty = true;
 }
 
 void
-vmlat_virt_configure(void)
+vmlat_virt_configure(const struct vmlat_filter *filter)
 {
+    vmlat_virt_event_set_filter(filter);
     ports_dirty = true;         /* For vmlat_virt_run() to look. */
     if (maps) {
         write_config();
@@ -525,6 +629,7 @@ vmlat_virt_stop_rx(void)
     following = false;
     if (maps) {
         write_config();
+        set_user_rows(false);
     }
 }
 
@@ -547,7 +652,7 @@ vmlat_virt_run(void)
     struct vmlat_virt_program *program;
     bool on;
 
-    if (ports_dirty && started) {
+    if ((ports_dirty || held_back) && started) {
         find_taps();
         update_wanted();
     }
@@ -566,11 +671,10 @@ vmlat_virt_run(void)
         current = program;
         maps = vmlat_virt_program_maps(program);
         vmlat_virt_read_set(maps);
-        partly = (!vmlat_virt_program_can_rx(program)
-                  ? "packets to VMs cannot be followed, see vmlat/status"
-                  : !vmlat_virt_program_can_tx(program)
-                  ? "packets from VMs cannot be followed, see vmlat/status"
-                  : NULL);
+        current_gen = current_gen == UINT16_MAX ? 1 : current_gen + 1;
+        if (can_user()) {
+            vmlat_shards_set_vring(maps, current_gen);
+        }
         VLOG_INFO("the way between ports and VMs is being measured");
     }
     if (maps && on) {
@@ -579,6 +683,7 @@ vmlat_virt_run(void)
 
         if (program || ports_dirty) {
             write_devs();
+            set_user_rows(following && can_user());
         }
         write_config();
         if (lost != records_lost) {
@@ -611,11 +716,30 @@ vmlat_virt_state(void)
     enum vmlat_virt_state s;
 
     ovs_mutex_lock(&mutex);
-    s = (state == VMLAT_VIRT_ON && new_program
-         ? VMLAT_VIRT_LOADING   /* The main thread has to take it over. */
+    s = ((state == VMLAT_VIRT_ON && new_program) || held_back
+         ? VMLAT_VIRT_LOADING   /* The main thread has to go on. */
          : state);
     ovs_mutex_unlock(&mutex);
     return s;
+}
+
+/* Returns what the programs cannot measure, NULL if nothing. */
+static const char *
+what_is_not(void)
+{
+    if (n_taps && !vmlat_virt_program_can_rx(current)) {
+        return "packets to VMs cannot be followed, see vmlat/status";
+    } else if (n_taps && !vmlat_virt_program_can_tx(current)) {
+        return "packets from VMs cannot be followed, see vmlat/status";
+    } else if (n_users && !vmlat_virt_program_can_user(current)) {
+        return ("packets to VMs with vhost-user cannot be followed, see "
+                "vmlat/status");
+    } else if (n_users && !vmlat_virt_program_sees_us(current)) {
+        return ("packets to VMs with vhost-user cannot be followed: the "
+                "daemon is in a PID namespace of its own, so that BPF "
+                "programs do not know its threads");
+    }
+    return NULL;
 }
 
 const char *
@@ -626,10 +750,22 @@ vmlat_virt_why_not(void)
     ovs_mutex_lock(&mutex);
     s = (state == VMLAT_VIRT_FAILED ? why_not
          : state == VMLAT_VIRT_WAITING
-         ? "the kernel has no vhost: no VM uses vhost-net"
-         : state == VMLAT_VIRT_ON ? partly : NULL);
+         ? (has_taps ? "the kernel has no vhost: no VM uses vhost-net"
+            : "the kernel has no KVM")
+         : state == VMLAT_VIRT_ON && current ? what_is_not() : NULL);
     ovs_mutex_unlock(&mutex);
     return s;
+}
+
+bool
+vmlat_virt_has_taps(void)
+{
+    bool has;
+
+    ovs_mutex_lock(&mutex);
+    has = has_taps;
+    ovs_mutex_unlock(&mutex);
+    return has;
 }
 
 size_t
@@ -672,5 +808,5 @@ vmlat_virt_memory(void)
 size_t
 vmlat_virt_n_left_out(void)
 {
-    return n_left_out;
+    return n_left_out + n_users_left_out;
 }

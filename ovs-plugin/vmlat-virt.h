@@ -19,12 +19,12 @@
 
 /* The way between ports and VMs: BPF programs that follow packets through the
  * tap and the vhost worker to the VM's interrupt, and from the VM's kick to
- * the port; and what they counted.
+ * the port; and signals to VMs with vhost-user; and what they counted.
  *
  * A thread of its own loads them, beside those for the datapath, while vmlat
- * measures and there are taps that lead to VMs.  Neither needs the other.
- * Everything here is for the main thread.  What was counted stays readable
- * after a stop, until the next start. */
+ * measures and there are taps or vhost-user ports that lead to VMs.  Neither
+ * needs the other.  Everything here is for the main thread.  What was counted
+ * stays readable after a stop, until the next start. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,13 +38,18 @@
 #include <linux/types.h>
 #include "vmlat-virt-abi.h"
 
+struct ds;
+struct json;
+struct vmlat_filter;
+
 /* Lifecycle, called from vmlat.c. */
 
-/* Starts measuring, as soon as there is something to measure. */
-void vmlat_virt_start(void);
+/* Starts measuring, as soon as there is something to measure.  'filter', which
+ * may be NULL, selects events only. */
+void vmlat_virt_start(const struct vmlat_filter *filter);
 
-/* Settings may have changed. */
-void vmlat_virt_configure(void);
+/* Settings, or the filter, may have changed. */
+void vmlat_virt_configure(const struct vmlat_filter *);
 
 /* No more packets are followed from where they enter on; those on their way
  * still end. */
@@ -66,8 +71,8 @@ void vmlat_virt_exit(void);
 /* What it is at. */
 enum vmlat_virt_state {
     VMLAT_VIRT_OFF,             /* Stopped, or switched off, or no port is a
-                                 * tap of a VM. */
-    VMLAT_VIRT_WAITING,         /* Until the kernel has vhost. */
+                                 * tap of a VM, or vhost-user. */
+    VMLAT_VIRT_WAITING,         /* Until the kernel has vhost, or KVM. */
     VMLAT_VIRT_LOADING,
     VMLAT_VIRT_ON,
     VMLAT_VIRT_UNLOADING,
@@ -78,6 +83,11 @@ enum vmlat_virt_state vmlat_virt_state(void);
 /* Why nothing is measured, or, in VMLAT_VIRT_ON, what is not, one line; NULL
  * if all is, or if it was not asked to be. */
 const char *vmlat_virt_why_not(void);
+
+/* Returns true if there has been a tap of a VM since the start.  If not, and
+ * there are vhost-user ports only, then what is not measured here is no more
+ * than what takes BPF, beside a datapath that does not. */
+bool vmlat_virt_has_taps(void);
 
 /* How each point is attached, for vmlat/status.  Free the array. */
 size_t vmlat_virt_points(struct vmlat_kernel_point **);
@@ -157,5 +167,36 @@ size_t vmlat_virt_ports_read(struct vmlat_virt_port **);
  * what its buckets allow if it is no larger than 'max_before'. */
 void vmlat_virt_depth_set_max(struct vmlat_virt_depth *depth,
                               uint64_t max_before);
+
+/* Events, vmlat-virt-event.c: packets that took long between a port and its
+ * VM. */
+
+/* From now on keeps the events that pass 'filter', NULL for all.  Main
+ * thread. */
+void vmlat_virt_event_set_filter(const struct vmlat_filter *filter);
+bool vmlat_virt_event_has_filter(void);
+
+/* Adds an event, unless the filter does not admit it.  Any thread. */
+void vmlat_virt_event_add(const struct vmlat_virt_event *);
+
+/* Forgets all events. */
+void vmlat_virt_events_clear(void);
+
+/* Stores the last events, newest first, in an array that the caller must free
+ * and returns their number; stores to 'n_lost' how many there were that are
+ * not in it any more, or never found room. */
+#define VMLAT_VIRT_EVENTS 1024
+size_t vmlat_virt_events_read(struct vmlat_virt_event **, uint64_t *n_lost);
+
+/* Returns the number of events, since the last clear, that the filter left out
+ * since their headers are not known. */
+uint64_t vmlat_virt_events_n_unknown(void);
+
+/* Of the present counters: events that the programs found no room for since
+ * the last clear; vmlat-virt-read.c. */
+uint64_t vmlat_virt_events_lost(void);
+
+/* Returns the slot of the port that has 'row', 0 if none has. */
+uint16_t vmlat_virt_row_slot(uint16_t row);
 
 #endif /* vmlat-virt.h */

@@ -733,14 +733,17 @@ static uint64_t
 count_events_lost(void)
     OVS_REQUIRES(vmlat_ports_mutex)
 {
+    struct vmlat_virt_event *virt_events;
     struct vmlat_bpf_event *kernel_events;
-    uint64_t n_lost, n_kernel_lost;
+    uint64_t n_lost, n_kernel_lost, n_virt_lost;
     size_t n;
 
     free(vmlat_events_read(&n, &n_lost));
     vmlat_kernel_events_read(&kernel_events, &n_kernel_lost);
     free(kernel_events);
-    return n_lost + n_kernel_lost;
+    vmlat_virt_events_read(&virt_events, &n_virt_lost);
+    free(virt_events);
+    return n_lost + n_kernel_lost + n_virt_lost;
 }
 
 struct vmlat_base *

@@ -31,6 +31,7 @@
 #include "vmlat-pmd-load.h"
 #include "vmlat-port.h"
 #include "vmlat-shard.h"
+#include "vmlat-vring.h"
 #include "vswitchd/bridge.h"
 
 #ifdef DPDK_NETDEV
@@ -292,13 +293,16 @@ __wrap_rte_vhost_enqueue_burst(int vid, uint16_t queue_id,
                                struct rte_mbuf **pkts, uint16_t count)
 {
     struct vmlat_shard *shard = vmlat_datapath_sending();
+    struct vmlat_vring vring;
     uint16_t n;
 
     if (!shard) {
         return __real_rte_vhost_enqueue_burst(vid, queue_id, pkts, count);
     }
     vmlat_datapath_offer(shard, (struct dp_packet **) pkts, count);
+    vmlat_vring_begin(&vring, shard, vid, queue_id);
     n = __real_rte_vhost_enqueue_burst(vid, queue_id, pkts, count);
+    vmlat_vring_end(&vring, shard, n);
     vmlat_datapath_taken(shard, n);
     return n;
 }

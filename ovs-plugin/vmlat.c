@@ -130,7 +130,7 @@ apply_settings(void)
     set_active(vmlat_record_is_on() ? VMLAT_RECORD : 0,
                vmlat_record_is_on() ? 0 : VMLAT_RECORD);
     vmlat_kernel_configure(filter);
-    vmlat_virt_configure();
+    vmlat_virt_configure(filter);
 }
 
 void
@@ -157,6 +157,7 @@ set_filter(const struct vmlat_filter *new)
     }
     vmlat_datapath_set_filter(filter);
     vmlat_kernel_configure(filter);
+    vmlat_virt_configure(filter);
     set_active(filter ? VMLAT_FILTER : 0, filter ? 0 : VMLAT_FILTER);
     if (!same) {
         vmlat_record_filter_changed();
@@ -198,7 +199,7 @@ vmlat_start(const struct vmlat_filter *new_filter)
     }
     /* Again, too: it tries again if it failed. */
     vmlat_kernel_start(filter);
-    vmlat_virt_start();
+    vmlat_virt_start(filter);
     return NULL;
 }
 
