@@ -20,7 +20,11 @@
  *
  * IPv6 has no function that all local packets pass as __ip_local_out() is: TCP
  * goes through ip6_xmit(), where there is no header yet, and is first seen in
- * ip6_output(), behind the netfilter hook of local output. */
+ * ip6_output(), behind the netfilter hook of local output.
+ *
+ * The kernel does not run a program that is running on that CPU.  A process
+ * that sends may be interrupted there by what sends as well, such as the reply
+ * to a packet in, which then is seen by the function's second program. */
 #define VMLAT_GUEST_FUNCTIONS                                                 \
     VMLAT_GUEST_FUNCTION(ip_out4, IP_OUT, 2, VMLAT_GUEST_ANY,                 \
                          "__ip_local_out",                                    \
@@ -34,6 +38,19 @@
                          "ip6_output",                                        \
                          "IPv6: sent TCP packets are timed from the "         \
                          "queueing discipline on")                            \
+    VMLAT_GUEST_FUNCTION(ip_out4_again, IP_OUT, 2, VMLAT_GUEST_ANY,           \
+                         "__ip_local_out",                                    \
+                         "IPv4: packets whose sending interrupts another's "  \
+                         "are timed from the queueing discipline on")         \
+    VMLAT_GUEST_FUNCTION(ip_out6_again, IP_OUT, 2, VMLAT_GUEST_ANY,           \
+                         "__ip6_local_out",                                   \
+                         "IPv6: packets whose sending interrupts another's "  \
+                         "are timed from the queueing discipline on")         \
+    VMLAT_GUEST_FUNCTION(ip_output6_again, IP_OUTPUT, 2, VMLAT_GUEST_TCP,     \
+                         "ip6_output",                                        \
+                         "IPv6: TCP packets whose sending interrupts "        \
+                         "another's are timed from the queueing discipline "  \
+                         "on")                                                \
     VMLAT_GUEST_FUNCTION(ip_in4, IP_IN, 0, VMLAT_GUEST_ANY,                   \
                          "ip_rcv_core ip_local_deliver",                      \
                          "IPv4: the way from the device to IP is not told "   \

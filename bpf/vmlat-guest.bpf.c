@@ -572,6 +572,13 @@ adopt(struct vmlat_guest_packet *p)
     return false;
 }
 
+static __always_inline bool
+same_id(const struct vmlat_guest_id *a, const struct vmlat_guest_id *b)
+{
+    return a->seq == b->seq && a->ack == b->ack && a->ip_id == b->ip_id
+           && a->payload == b->payload && a->proto == b->proto;
+}
+
 /* A packet of this host is in IP, 'first' if nothing of the kind was seen of
  * it before. */
 static __always_inline void
@@ -581,27 +588,42 @@ see_ip_out(void *ctx, struct sk_buff *skb, bool direct, struct net *net,
     struct vmlat_guest_packet p = { .kind = VMLAT_GUEST_OUT };
     __u64 address = (__u64) skb;
     struct vmlat_guest_packet *f;
+    bool wanted;
 
     if (GET(net, ns.inum) != config.netns) {
         return;
     }
     f = bpf_map_lookup_elem(&followed, &address);
     if (f) {
-        if (!first && f->kind == VMLAT_GUEST_OUT && f->state == AT_IP_OUT) {
-            return;
-        }
-        if (f->kind == VMLAT_GUEST_OUT && f->state == AT_TX) {
+        if (f->kind == VMLAT_GUEST_OUT && f->state == AT_IP_OUT) {
+            if (!first) {
+                return;
+            }
+        } else if (f->kind == VMLAT_GUEST_OUT && f->state == AT_TX) {
             /* With the driver of a tunnel, and once more in IP. */
             finish(f, address, VMLAT_GUEST_COMPLETE, 0, 0, 0);
-        } else if (f->kind == VMLAT_GUEST_OUT) {
+            f = NULL;
+        } else if (f->kind == VMLAT_GUEST_OUT || !f->through) {
+            /* What comes in and was not sent on by a device gets here only
+             * where its end was missed: this is another packet. */
             forget(address, VMLAT_GUEST_CNT_UNTRACKED);
+            f = NULL;
         } else {
             return;
         }
     }
-    if (GET(skb, skb_iif)
-        || parse(skb, direct, false, &p.id) != PACKET_WANTED_PROTOCOL
-        || !is_wanted(&p.id, VMLAT_GUEST_OUT)) {
+    wanted = (!GET(skb, skb_iif)
+              && parse(skb, direct, false, &p.id) == PACKET_WANTED_PROTOCOL
+              && is_wanted(&p.id, VMLAT_GUEST_OUT));
+    if (f) {
+        /* The function's other program has seen it, unless it is another
+         * packet. */
+        if (wanted && same_id(&f->id, &p.id)) {
+            return;
+        }
+        forget(address, VMLAT_GUEST_CNT_UNTRACKED);
+    }
+    if (!wanted) {
         return;
     }
     p.times[0] = bpf_ktime_get_ns();
@@ -724,13 +746,6 @@ BPF_PROG(tx_done, struct sk_buff *skb, int rc, struct net_device *dev)
     return 0;
 }
 
-static __always_inline bool
-same_id(const struct vmlat_guest_id *a, const struct vmlat_guest_id *b)
-{
-    return a->seq == b->seq && a->ack == b->ack && a->ip_id == b->ip_id
-           && a->payload == b->payload && a->proto == b->proto;
-}
-
 /* 'skb' has come from the driver of its device. */
 SEC("tp_btf/netif_receive_skb")
 int
@@ -841,6 +856,24 @@ BPF_PROG(consume, struct sk_buff *skb)
 SEC("tp_btf/kfree_skb")
 int
 BPF_PROG(drop, struct sk_buff *skb, void *location)
+{
+    end(skb, true, kfree_skb_has_reason ? ctx[2] : 0, (__u64) location);
+    return 0;
+}
+
+/* The same, for what interrupts the above: see VMLAT_GUEST_FUNCTIONS.  At the
+ * other tracepoints there are no interruptions by packets. */
+SEC("tp_btf/consume_skb")
+int
+BPF_PROG(consume_again, struct sk_buff *skb)
+{
+    end(skb, false, 0, consume_skb_has_location ? ctx[1] : 0);
+    return 0;
+}
+
+SEC("tp_btf/kfree_skb")
+int
+BPF_PROG(drop_again, struct sk_buff *skb, void *location)
 {
     end(skb, true, kfree_skb_has_reason ? ctx[2] : 0, (__u64) location);
     return 0;

@@ -73,6 +73,7 @@ write_counters(struct vmlat_record_writer *w, const struct dump *d)
         vmlat_record_writer_counter(w, names[i], d->info.counts[i]);
     }
     vmlat_record_writer_counter(w, "clock-error-ns", d->info.clock_error_ns);
+    vmlat_record_writer_counter(w, "missed", d->info.n_missed);
 }
 
 static char *

@@ -41,6 +41,8 @@ struct vmlat_record_info {
     uint64_t n_overwritten;     /* Of 'n_added'. */
     uint64_t counts[VMLAT_RECORD_N_COUNTS];
     uint64_t clock_error_ns;    /* Of times of userspace datapaths, so far. */
+    uint64_t n_missed;          /* Runs of programs that the kernel skipped,
+                                 * since one was running on that CPU. */
     size_t memory;              /* Bytes. */
 };
 void vmlat_record_get_info(struct vmlat_record_info *);

@@ -89,6 +89,11 @@ put_status(const struct vmlat_record_info *info, struct ds *ds)
         vmlat_put_us(ds, info->clock_error_ns);
         ds_put_char(ds, '\n');
     }
+    if (info->n_missed) {
+        ds_put_format(ds, "%"PRIu64" runs of programs missed, since one was "
+                      "running on that CPU: as many records at most lack a "
+                      "time or are missing\n", info->n_missed);
+    }
 }
 
 static void
@@ -127,6 +132,7 @@ show_status(const struct vmlat_args *args, struct ds *reply)
             out_row(&out, count_names[i].name, info.counts[i]);
         }
         out_row(&out, "clock-error-ns", info.clock_error_ns);
+        out_row(&out, "missed", info.n_missed);
         out_row(&out, "memory", info.memory);
     }
     vmlat_out_finish(&out, reply);

@@ -49,6 +49,7 @@
 #include "vmlat-kernel.h"
 #include "vmlat-port.h"
 #include "vmlat-shard.h"
+#include "vmlat-virt.h"
 #include "vmlat-vring.h"
 
 #include <linux/types.h>
@@ -107,6 +108,8 @@ static uint64_t end_ns;
 static long long int drain_until;               /* time_msec(); the thread
                                                  * reads it when draining. */
 static uint64_t kernel_lost;                    /* As of the last look. */
+static uint64_t kernel_missed, virt_missed;     /* The same. */
+static uint64_t n_missed;
 static uint32_t ports_seen;                     /* Of vmlat_ports_found. */
 
 uint64_t
@@ -609,11 +612,41 @@ poll_kernel_lost(void)
     }
 }
 
+/* Adds to 'n_missed' what the programs at 'points' missed since the last look,
+ * of which '*seen' says how many there were.  Frees 'points'. */
+static void
+add_missed(struct vmlat_kernel_point *points, size_t n, uint64_t *seen)
+{
+    uint64_t missed = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        missed += points[i].missed;
+    }
+    free(points);
+    n_missed += missed - MIN(missed, *seen);
+    *seen = missed;
+}
+
+/* Looks how often the kernel did not run a program, so that a record may lack
+ * a time. */
+static void
+poll_missed(void)
+{
+    struct vmlat_kernel_point *points;
+    size_t n;
+
+    n = vmlat_kernel_points(&points);
+    add_missed(points, n, &kernel_missed);
+    n = vmlat_virt_points(&points);
+    add_missed(points, n, &virt_missed);
+}
+
 /* What was recorded is complete. */
 static void
 close_ring(void)
 {
     poll_kernel_lost();
+    poll_missed();
     set_state(VMLAT_RECORD_CLOSED);
     vmlat_shards_queues_destroy();
 }
@@ -696,6 +729,8 @@ vmlat_record_start(const struct vmlat_filter *f, size_t max)
     describe_filter(f);
     end_ns = 0;
     kernel_lost = vmlat_kernel_events_lost();
+    poll_missed();
+    n_missed = 0;
 
     ovs_mutex_lock(&mutex);
     ring = new_ring;
@@ -730,13 +765,17 @@ vmlat_record_get_info(struct vmlat_record_info *info)
 {
     size_t n_queues;
 
-    poll_kernel_lost();
+    if (vmlat_record_is_open()) {
+        poll_kernel_lost();
+        poll_missed();
+    }
     free(vmlat_shards_queues(&n_queues));
 
     memset(info, 0, sizeof *info);
     info->state = get_state();
     info->source = source;
     info->end_ns = end_ns;
+    info->n_missed = n_missed;
     ovs_mutex_lock(&mutex);
     info->has_ring = ring != NULL;
     info->max_records = max_records;

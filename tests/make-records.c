@@ -93,6 +93,7 @@ static const char *part_names[N_PARTS] = {
     SETTING(userspace, 0)               /* Host files: PATH only. */          \
     SETTING(hostile, 0)                 /* Names that are attacks. */         \
     SETTING(lost, 0)                    /* Counter "overwritten". */          \
+    SETTING(missed, 0)                  /* Counter "missed". */               \
     SETTING(twice, 0)                   /* So many trips: B there twice. */   \
     SETTING(bytes, 1000)                /* Of TCP data. */                    \
     SETTING(merge_near, 1)              /* Requests: so many are one, */      \
@@ -467,6 +468,10 @@ main(int argc, char *argv[])
         if (settings.lost) {
             vmlat_record_writer_counter(writers[i], "overwritten",
                                         settings.lost);
+        }
+        if (settings.missed) {
+            vmlat_record_writer_counter(writers[i], "missed",
+                                        settings.missed);
         }
         error = vmlat_record_writer_close(writers[i], last_ns[i] + 1);
         if (error) {

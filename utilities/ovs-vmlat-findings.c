@@ -205,6 +205,14 @@ find_input(struct join *j)
                     xstrdup("packets of which a record is missing are left "
                             "out: record for a shorter time, with a filter, "
                             "or with a larger ring"));
+            } else if (c->value && !strcmp(c->name, "missed")) {
+                join_add_finding(
+                    j->report, REPORT_NOTE, "RUNS-MISSED",
+                    xasprintf("%s: the kernel skipped %"PRIu64" runs of "
+                              "programs", input->file, c->value),
+                    xstrdup("as many packets at most are without a record or "
+                            "a time in it: one interrupted the program that "
+                            "was looking at another"));
             } else if (c->value >= MAX_CLOCK_ERROR
                        && !strcmp(c->name, "clock-error-ns")) {
                 char *us = format_us(c->value);

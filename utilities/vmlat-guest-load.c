@@ -812,6 +812,41 @@ vmlat_guest_program_count(const struct vmlat_guest_program *program,
     counters[VMLAT_GUEST_CNT_EXPIRED] += program->n_expired;
 }
 
+/* Returns whether two programs look at what 'name' does: each sees what comes
+ * while the other one runs.  Not so of kprobes: only one runs at a time. */
+static bool
+is_one_of_two(const struct vmlat_guest_program *program, const char *name)
+{
+    const char *suffix = strstr(name, "_fentry");
+    char second[MAX_NAME];
+
+    suffix = suffix ? suffix : strchr(name, '\0');
+    snprintf(second, sizeof second, "%.*s_again%s", (int) (suffix - name),
+             name, suffix);
+    return (bpf_object__find_program_by_name(program->skel->obj, second)
+            || (strstr(name, "_again") && !strstr(name, "_kprobe")));
+}
+
+uint64_t
+vmlat_guest_program_missed(const struct vmlat_guest_program *program)
+{
+    struct bpf_program *p;
+    uint64_t missed = 0;
+
+    bpf_object__for_each_program (p, program->skel->obj) {
+        struct bpf_prog_info info;
+        uint32_t length = sizeof info;
+
+        memset(&info, 0, sizeof info);
+        if (bpf_program__fd(p) >= 0
+            && !is_one_of_two(program, bpf_program__name(p))
+            && !bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &length)) {
+            missed += info.recursion_misses;
+        }
+    }
+    return missed;
+}
+
 void
 vmlat_guest_program_expire(struct vmlat_guest_program *program, uint64_t ns)
 {

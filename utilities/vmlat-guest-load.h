@@ -55,6 +55,11 @@ bool vmlat_guest_program_poll(struct vmlat_guest_program *, int timeout_ms);
 void vmlat_guest_program_count(const struct vmlat_guest_program *,
                                uint64_t counters[VMLAT_GUEST_N_COUNTERS]);
 
+/* Returns how often the kernel did not run one of the program's parts, since
+ * it was running on that CPU, but for those that there are two of.  0 before
+ * Linux 5.12, which does not say. */
+uint64_t vmlat_guest_program_missed(const struct vmlat_guest_program *);
+
 /* Forgets packets that were last seen before 'ns', CLOCK_MONOTONIC. */
 void vmlat_guest_program_expire(struct vmlat_guest_program *, uint64_t ns);
 

@@ -334,6 +334,9 @@ collect_counts(struct rtt *rtt, struct vmlat_guest_count *counts)
           "echoes given up: too many were waiting");
     COUNT("copies", rtt->echoes.n_copies,
           "echo requests and replies that came twice");
+    COUNT("missed", vmlat_guest_program_missed(rtt->program),
+          "runs of programs that the kernel skipped, since one was running on "
+          "that CPU: as many marks at most are missing");
     COUNT("backwards", rtt->show.total.n_backwards,
           "stages left out: their end is before their begin");
     if (rtt->writer) {
