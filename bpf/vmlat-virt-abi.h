@@ -114,7 +114,7 @@ enum vmlat_virt_stage {
                     "too many vhost workers (vmlat's limit)")                 \
     VMLAT_VIRT_FATE(DEFERRED_FULL, "too_many_deferred",                       \
                     "too many interrupts in KVM's workqueue (vmlat's "        \
-                    "limit)")                                                 \
+                    "limit), or its irqfd is not seen")                       \
     VMLAT_VIRT_FATE(UNSEEN, "signal_unseen",                                  \
                     "vhost-user: OVS signalled the guest, which the "         \
                     "programs in the kernel did not see")                     \

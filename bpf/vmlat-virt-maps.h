@@ -41,6 +41,10 @@ const volatile __u64 vmlat_recv_end = 0;
 /* Set before loading: kvm_entry is attached. */
 const volatile __u32 vmlat_has_entry = 0;
 
+/* Set by the programs: the one at irqfd_wakeup() did not run where it should
+ * have. */
+__u32 vmlat_irqfd_unseen = 0;
+
 /* Shared with the daemon. */
 struct vmlat_virt_dev devs[VMLAT_VIRT_DEVS] SEC(".data.devs");
 struct vmlat_virt_thread threads[VMLAT_VIRT_THREADS] SEC(".data.threads");

@@ -833,6 +833,10 @@ vmlat_virt_program_update_missed(struct vmlat_virt_program *p)
             p->public[i].missed = info.recursion_misses;
         }
     }
+    if (p->skeleton->bss->vmlat_irqfd_unseen && p->hooks[HOOK_IRQFD].how) {
+        p->public[HOOK_IRQFD].why_not
+            = "the kernel does not run it: irqfd-unseen instead";
+    }
 }
 
 unsigned int
