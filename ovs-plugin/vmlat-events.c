@@ -566,42 +566,12 @@ put_stages(const struct event *event, struct ds *ds)
     vmlat_put_us(ds, event->residence_ns);
 }
 
-static const char *
-fate_name(const struct vmlat_virt_event *virt)
-{
-    static const char *names[] = {
-#define VMLAT_VIRT_FATE(ID, NAME, MEANING) NAME,
-        VMLAT_VIRT_FATES
-#undef VMLAT_VIRT_FATE
-    };
-
-    return virt->which < ARRAY_SIZE(names) ? names[virt->which] : "-";
-}
-
-static const char *
-kick_name(const struct vmlat_virt_event *virt)
-{
-    static const char *names[] = {
-#define VMLAT_VIRT_KICK(ID, NAME, MEANING) NAME,
-        VMLAT_VIRT_KICKS
-#undef VMLAT_VIRT_KICK
-    };
-
-    return virt->which < ARRAY_SIZE(names) ? names[virt->which] : "-";
-}
-
 /* Returns where the vCPU was, NULL if there was no interrupt for it. */
 static const char *
 vcpu_name(const struct vmlat_virt_event *virt)
 {
-    static const char *names[] = {
-#define VMLAT_VIRT_VCPU(ID, NAME, MEANING) NAME,
-        VMLAT_VIRT_VCPUS
-#undef VMLAT_VIRT_VCPU
-    };
-
-    return (!virt->t[VMLAT_MARK_VM_RX_INJECT] ? NULL
-            : virt->vcpu < ARRAY_SIZE(names) ? names[virt->vcpu] : "-");
+    return (virt->t[VMLAT_MARK_VM_RX_INJECT]
+            ? vmlat_virt_vcpu_name(virt->vcpu) : NULL);
 }
 
 /* Appends how the packet was found, and how the guest was told of it. */
@@ -609,12 +579,14 @@ static void
 put_virt(const struct event *event, struct ds *ds)
 {
     if (event->from) {
-        ds_put_format(ds, "    from the VM: %s\n", kick_name(event->from));
+        ds_put_format(ds, "    from the VM: %s\n",
+                      vmlat_virt_kick_name(event->from->which));
     }
     if (event->to) {
         const char *vcpu = vcpu_name(event->to);
 
-        ds_put_format(ds, "    to the VM: %s", fate_name(event->to));
+        ds_put_format(ds, "    to the VM: %s",
+                      vmlat_virt_fate_name(event->to->which));
         if (vcpu) {
             ds_put_format(ds, ", vCPU %s", vcpu);
         }
@@ -803,8 +775,9 @@ static void
 out_virt_event(const struct event *event, struct vmlat_out *out)
 {
     vmlat_out_string(out, part_name(event));
-    out_name(event->from ? kick_name(event->from) : NULL, out);
-    out_name(event->to ? fate_name(event->to) : NULL, out);
+    out_name(event->from ? vmlat_virt_kick_name(event->from->which) : NULL,
+             out);
+    out_name(event->to ? vmlat_virt_fate_name(event->to->which) : NULL, out);
     out_name(event->to ? vcpu_name(event->to) : NULL, out);
 }
 

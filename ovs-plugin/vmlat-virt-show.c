@@ -50,6 +50,24 @@ static const char *vcpu_headings[] = {
 #undef VMLAT_VIRT_VCPU
 };
 
+const char *
+vmlat_virt_fate_name(unsigned int fate)
+{
+    return fate < ARRAY_SIZE(fate_headings) ? fate_headings[fate] : "-";
+}
+
+const char *
+vmlat_virt_kick_name(unsigned int kick)
+{
+    return kick < ARRAY_SIZE(kick_headings) ? kick_headings[kick] : "-";
+}
+
+const char *
+vmlat_virt_vcpu_name(unsigned int vcpu)
+{
+    return vcpu < ARRAY_SIZE(vcpu_headings) ? vcpu_headings[vcpu] : "-";
+}
+
 /* What is to be shown. */
 struct virt {
     struct vmlat_view *view;

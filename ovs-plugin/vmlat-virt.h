@@ -168,6 +168,14 @@ size_t vmlat_virt_ports_read(struct vmlat_virt_port **);
 void vmlat_virt_depth_set_max(struct vmlat_virt_depth *depth,
                               uint64_t max_before);
 
+/* Return the names of what comes of a packet to a VM (VMLAT_VIRT_FATES), of
+ * the kick that a packet from one came by (VMLAT_VIRT_KICKS), of where the
+ * vCPU of an interrupt was (VMLAT_VIRT_VCPUS): static, "-" for others;
+ * vmlat-virt-show.c. */
+const char *vmlat_virt_fate_name(unsigned int fate);
+const char *vmlat_virt_kick_name(unsigned int kick);
+const char *vmlat_virt_vcpu_name(unsigned int vcpu);
+
 /* Events, vmlat-virt-event.c: packets that took long between a port and its
  * VM. */
 

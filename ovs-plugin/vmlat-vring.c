@@ -293,8 +293,8 @@ count_vcpu(const struct vmlat_virt_signal *s, struct vmlat_virt_row *row)
 }
 
 /* Counts what is known of 's', which is one of thread 'number''s, and has not
- * been counted, and makes it free if
- * that is all.  Does nothing if another thread is just doing that. */
+ * been counted, and makes it free if that is all.  Does nothing if another
+ * thread is just doing that. */
 static void
 collect(struct vmlat_virt_signal *s, size_t number,
         struct vmlat_virt_row *rows)
