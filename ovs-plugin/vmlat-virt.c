@@ -257,7 +257,14 @@ worker_run(struct worker *w)
     modules = find_modules();
     if (w->program && (vmlat_virt_program_generation(w->program)
                        != vmlat_kernel_generation())) {
-        /* They share hooks.  Counting begins anew. */
+        /* They share hooks.  Counting begins anew, unless all ends: the
+         * datapath's may just have been faster. */
+        ovs_mutex_lock(&mutex);
+        want = wanted;
+        ovs_mutex_unlock(&mutex);
+        if (!want) {
+            return;
+        }
         VLOG_INFO("loading again, since the programs of the datapath are "
                   "other ones");
         worker_unload(w);

@@ -268,8 +268,9 @@ stop_run(void)
         if (!stop_grace_is_over()) {
             break;
         }
-        vmlat_kernel_stop();
+        /* In this order: virt looks whether the datapath's go without it. */
         vmlat_virt_stop();
+        vmlat_kernel_stop();
         stop_step = STOP_DETACH;
         /* Fall through. */
 
