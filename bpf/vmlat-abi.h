@@ -331,6 +331,12 @@ struct vmlat_bpf_vm {
     __u64 start, size;              /* Code of the kernel: whatever it drops.
                                      * 'size' 0: nothing. */
     __u32 n_ids[VMLAT_BPF_VM_IDS];  /* Packets, by a hash of their ids. */
+    struct vmlat_bpf_vm_cpu {
+        __u64 tx_ns;                /* When the driver got the packet that the
+                                     * other program is called for, 0 if the
+                                     * clock was not read. */
+        __u64 unused[7];            /* A cache line in all. */
+    } cpus[VMLAT_BPF_CPUS];
 };
 
 /* What the programs count for the daemon, all CPUs, in 'stats'. */

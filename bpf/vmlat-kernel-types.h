@@ -265,12 +265,25 @@ struct tun_msg_ctl {
 
 /* vhost, in the modules' own BTF. */
 
-struct eventfd_ctx {
-    int id;
+struct list_head {
+    struct list_head *next;
+};
+
+struct wait_queue_head {
+    struct list_head head;
 };
 
 struct wait_queue_entry {
-    unsigned int flags;
+    void *func;
+    struct list_head entry;
+};
+
+struct eventfd_ctx {
+    struct wait_queue_head wqh;
+};
+
+struct file {
+    void *private_data;
 };
 
 struct vhost_work {
@@ -288,7 +301,15 @@ struct vhost_vring_call {
 
 struct vhost_iotlb;
 
+struct vhost_virtqueue;
+
+struct vhost_dev {
+    struct vhost_virtqueue **vqs;
+};
+
 struct vhost_virtqueue {
+    struct vhost_dev *dev;
+    unsigned int num;
     void *avail;                        /* In the VM's process. */
     struct vhost_vring_call call_ctx;
     struct vhost_poll poll;
@@ -332,6 +353,7 @@ struct kvm_lapic {
 struct task_struct {
     int pid;
     int tgid;
+    unsigned int flags;
     char comm[16];
 };
 

@@ -34,13 +34,14 @@ struct vmlat_bpf_stats stats SEC(".data.stats");
 
 #ifndef VMLAT_OLD
 /* Programs of vmlat-virt.bpf.c that look, too, at an skb that a tap has given
- * to its port, or that was freed, if 'vm' says so. */
+ * to its port or gets from it, or that was freed, if 'vm' says so. */
 struct {
     __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
     __uint(max_entries, 1);
     __type(key, __u32);
     __type(value, __u32);
-} vm_receive SEC(".maps"), vm_kfree SEC(".maps"), vm_consume SEC(".maps");
+} vm_receive SEC(".maps"), vm_xmit SEC(".maps"), vm_kfree SEC(".maps"),
+  vm_consume SEC(".maps");
 #endif
 
 struct cpu_value {

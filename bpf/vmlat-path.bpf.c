@@ -764,8 +764,8 @@ int BPF_PROG(vmlat_queue, struct sk_buff *skb)
     return on_queue(ctx, skb);
 }
 
-/* What is not as usual. */
-static __noinline int
+/* What is not as usual.  Returns the flags of the device. */
+static __noinline __u32
 xmit_slow(__u64 *ctx)
 {
     struct sk_buff *skb = (void *) (long) ctx[0];
@@ -782,11 +782,11 @@ xmit_slow(__u64 *ctx)
 
     found = find(&p, id);
     if (!found && !(flags & VMLAT_DEV_INTERNAL)) {
-        return 0;
+        return flags;
     }
     cpu = this_cpu();
     if (!cpu) {
-        return 0;
+        return flags;
     }
     pkt = p.pkt;
     if (e && flags & VMLAT_DEV_INTERNAL) {
@@ -805,7 +805,8 @@ xmit_slow(__u64 *ctx)
         }
         enter_next(n, id);
         n->rx_ifindex = ifindex;
-        return enter(ctx, n, skb, e->slot, true);
+        enter(ctx, n, skb, e->slot, true);
+        return flags;
     }
 
     if (pkt->flags & VMLAT_PKT_ENDED) {
@@ -815,13 +816,13 @@ xmit_slow(__u64 *ctx)
             }
             release(&p, id);
         }
-        return 0;
+        return flags;
     }
     if (e && flags & VMLAT_DEV_PORT && !pkt->out) {
         pkt->out = e->slot;
     }
     if (flags & VMLAT_DEV_THROUGH) {
-        return 0;
+        return flags;
     }
 
     pkt->t[VMLAT_P_TX] = bpf_ktime_get_ns();
@@ -830,10 +831,10 @@ xmit_slow(__u64 *ctx)
     if (flags & VMLAT_DEV_TUNNEL) {
         finish(cpu, pkt, p.index, skb);
         pkt->flags |= VMLAT_PKT_ENDED | VMLAT_PKT_TUNNEL;
-        return 0;
+        return flags;
     }
     if (!release(&p, id)) {
-        return 0;
+        return flags;
     }
     if (pkt->out && pkt->t[VMLAT_P_OVS]) {
         finish(cpu, pkt, p.index, skb);
@@ -842,7 +843,7 @@ xmit_slow(__u64 *ctx)
     }
     n->watch = id;
     n->watch_ports = pkt->ports;
-    return 0;
+    return flags;
 }
 
 /* What is for packets above the threshold, and for flows, when finish_plain()
@@ -865,11 +866,13 @@ xmit_details(__u64 *ctx, struct slot *slot, __u32 index, __u32 ports,
     return 0;
 }
 
-SEC("tp_btf/net_dev_start_xmit")
-int
-vmlat_xmit(__u64 *ctx)
+/* Does what is to be done for a packet that is as usual, if the device has
+ * 'flags', of those that matter.  Returns false if it is not so, and nothing
+ * is done.  Stores the time in '*nowp'. */
+static __always_inline bool
+xmit_plain(__u64 *ctx, __u32 number, __u32 flags, __u64 *nowp)
 {
-    __u32 number = bpf_get_smp_processor_id(), ports, ifindex;
+    __u32 ports, ifindex;
     struct sk_buff *skb = (void *) (long) ctx[0];
     struct net_device *dev = (void *) (long) ctx[1];
     __u64 id = id_of(skb), mask, pair_block, now;
@@ -890,19 +893,19 @@ vmlat_xmit(__u64 *ctx)
         || unlikely(e->dev != (__u64) (long) dev)
         || unlikely(e->ifindex != ifindex)
         || unlikely((e->flags & (VMLAT_DEV_PORT | VMLAT_DEV_INTERNAL
-                                 | VMLAT_DEV_THROUGH | VMLAT_DEV_TUNNEL))
-                    != VMLAT_DEV_PORT)
+                                 | VMLAT_DEV_THROUGH | VMLAT_DEV_TUNNEL
+                                 | VMLAT_DEV_TAP)) != flags)
         || unlikely(slot->pkt.out)) {
-        return xmit_slow(ctx);
+        return false;
     }
     ports = (__u32) e->slot << 16 | slot->pkt.ports;
     cpu = cpu_of(number);
     if (unlikely(!cpu)) {
-        return 0;
+        return false;
     }
     pair_block = cpu->pairs[VMLAT_BPF_PAIR_HASH(ports)];
     if (unlikely((__u32) pair_block != ports)) {
-        return xmit_slow(ctx);
+        return false;
     }
 
     n = now_of(number);
@@ -911,6 +914,7 @@ vmlat_xmit(__u64 *ctx)
     mask = block_mask();
     pair = (void *) cpu + VMLAT_BPF_CPU_BLOCKS + (pair_block >> 24 & mask);
     now = bpf_ktime_get_ns();
+    *nowp = now;
     if (likely(finish_plain(cpu, pair, &slot->pkt, mask, now))
         && unlikely(slot->pkt.flags)) {
         xmit_details(ctx, slot, slot_index(id), ports, now);
@@ -918,7 +922,43 @@ vmlat_xmit(__u64 *ctx)
 
     /* Nobody else ends it, or takes its slot before that. */
     *(volatile __u64 *) &slot->id = 0;
-    return 0;
+    return true;
+}
+
+/* The same for taps, with what is not as usual.  Returns the flags of the
+ * device. */
+static __noinline __u32
+xmit_others(__u64 *ctx)
+{
+    __u32 number = bpf_get_smp_processor_id();
+    __u32 flags = VMLAT_DEV_PORT | VMLAT_DEV_TAP;
+    __u64 now = 0;
+
+    if (!xmit_plain(ctx, number, flags, &now)) {
+        flags = xmit_slow(ctx);
+    }
+    vm.cpus[number & (VMLAT_BPF_CPUS - 1)].tx_ns = now;
+    return flags;
+}
+
+SEC("tp_btf/net_dev_start_xmit")
+int
+vmlat_xmit(__u64 *ctx)
+{
+    __u32 flags;
+    __u64 now;
+
+    if (likely(xmit_plain(ctx, bpf_get_smp_processor_id(), VMLAT_DEV_PORT,
+                          &now))) {
+        return 0;
+    }
+    flags = xmit_others(ctx);
+#ifndef VMLAT_OLD
+    if (unlikely(flags & VMLAT_DEV_TAP)) {
+        bpf_tail_call(ctx, &vm_xmit, 0);
+    }
+#endif
+    return flags;
 }
 
 /* Ends. */
@@ -1095,8 +1135,10 @@ on_free(__u64 *ctx, __u64 id, bool with_location, bool with_reason)
     struct sk_buff *skb = (void *) (long) ctx[0];
     struct slot *slot = slot_of(id);
 
+    /* One that was given to a driver is watched for being dropped. */
     if (likely(slot->id != id) && likely(!slot->others)
-        && likely(n->watch != id)) {
+        && (likely(n->watch != id)
+            || (!with_location && likely(!n->rx_state)))) {
         return;
     }
     on_free_slow(skb, id, with_location ? ctx[1] : 0,

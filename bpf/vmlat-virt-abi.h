@@ -32,9 +32,9 @@
     VMLAT_VIRT_STAGE(TX_TAKEN, "port-tx>vhost-taken",                         \
                      "in the tap's ring until the vhost worker takes it")     \
     VMLAT_VIRT_STAGE(TAKEN_SIGNAL, "vhost-taken>used-signal",                 \
-                     "copied to the guest, the batch ends")                   \
+                     "copied to the guest, the batch is in its ring")         \
     VMLAT_VIRT_STAGE(SIGNAL_IRQFD, "used-signal>irqfd",                       \
-                     "to the used ring, eventfd, wakes KVM's irqfd")          \
+                     "the eventfd wakes KVM's irqfd")                         \
     VMLAT_VIRT_STAGE(IRQFD_INJECT, "irqfd>kvm-inject",                        \
                      "KVM injects the interrupt")                             \
     /* To the VM, vhost-user: before the above, and a part of OVS's time. */  \
@@ -238,8 +238,6 @@ struct vmlat_virt_row {
                                      * workqueue. */
     __u64 unknown;                  /* Packets that vhost took and that were
                                      * not followed, say from before. */
-    __u64 left;                     /* Of 'entered': not in the tap's ring any
-                                     * more. */
     __u64 tx_ns;                    /* When the last one was given to the
                                      * tap. */
 
@@ -252,10 +250,10 @@ struct vmlat_virt_row {
     __u64 batches;                  /* tun_sendmsg() calls of vhost. */
 
     /* Packets that were given to the tap, all of its queues, and not taken yet
-     * when one arrives there, before it.  Of the first packet of a batch, or
-     * of each that is recorded: buffers in the vring that the guest has made
-     * available and the host has not used, when the vhost worker takes it:
-     * earlier the guest's memory cannot be read. */
+     * when one arrives there, before it.  Of the first packet of a batch, one
+     * per ms for each worker, and of each that is recorded: buffers in the
+     * vring that the guest has made available and the host has not used, when
+     * the vhost worker takes it: earlier the guest's memory cannot be read. */
     struct vmlat_virt_depth tap_ring;
     struct vmlat_virt_depth vring;
 

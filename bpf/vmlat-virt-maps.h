@@ -31,6 +31,7 @@
 
 /* Set before loading: addresses in the kernel, 0 if they are not known. */
 const volatile __u64 vmlat_handle_tx_kick = 0;
+const volatile __u64 vmlat_poll_wakeup = 0;     /* vhost_poll_wakeup() */
 const volatile __u64 vmlat_xmit_start = 0;      /* tun_net_xmit() */
 const volatile __u64 vmlat_xmit_end = 0;
 const volatile __u64 vmlat_read_start = 0;      /* tun_do_read() */
@@ -66,7 +67,7 @@ struct {
     __uint(max_entries, 1 << 20);               /* Set before loading. */
 } records SEC(".maps");
 
-/* Packets to VMs, from tun_net_xmit() to their end.  A packet in the tap's
+/* Packets to VMs, from the tap to their end.  A packet in the tap's
  * ring is found by the id of its skb, which has its place in one of the ways
  * of a set; from when the vhost worker takes it, it is known by its number in
  * 'pkts', and the place says PKT_TAKEN. */
@@ -81,13 +82,22 @@ struct pkt {
     __u64 tx_ns;
     __u64 taken_ns;
     __u32 next;                         /* Of the same batch. */
-    __u16 row;
-    __u16 flags;                        /* PKT_*. */
+    union {
+        struct {
+            __u16 row;
+            __u16 flags;                /* PKT_*. */
+        };
+        __u32 row_flags;                /* Both: 'row' without any flag. */
+    };
     __u32 skb;                          /* Its id >> 7. */
     __u32 before_ns;                    /* As in struct vmlat_virt_event. */
 };
 static __u64 ids[N_PKTS];
 static struct pkt pkts[N_PKTS];
+
+/* Of those that have entered, by row: not in the tap's ring any more. */
+#define N_LEFTS 4096
+static __u64 lefts[N_LEFTS];
 
 /* First bytes of packets to VMs that may become events, as in 'pkts'. */
 struct head {
@@ -130,15 +140,24 @@ struct batch {
     __u32 unused;
     __u64 first_ns;                     /* The earliest 'tx_ns' of them. */
     __u64 irqfd;                        /* Id of what was woken. */
-    __u64 unused2[4];
+    __u16 avail;                        /* Of the ring, for the first one, if
+                                         * 'avail_known'. */
+    __u8 avail_known;
+    __u8 unused2[5];
+    __u64 unused3[3];
 };
 
 /* vhost workers, and threads of KVM's workqueue while they inject. */
 #define N_WORKERS 512
 #define WORKER_PROBES 4                 /* worker_find() has 4 in it. */
 
+/* How many free buffers there are in the vring is looked at as often as that,
+ * and for each packet that is recorded: reading the guest's memory takes as
+ * long as all else for a packet. */
+#define LOOK_NS 1000000
+
 /* Where a worker is in the chain. */
-#define CHAIN_USED (1u << 0)            /* vhost_add_used_and_signal_n() */
+#define CHAIN_USED (1u << 0)            /* Put in the used ring. */
 #define CHAIN_SIGNAL (1u << 1)          /* eventfd_signal() */
 #define CHAIN_IRQFD (1u << 2)           /* irqfd_wakeup() */
 #define CHAIN_INJECTED (1u << 3)        /* The local APIC has got it. */
@@ -146,15 +165,17 @@ struct batch {
 #define CHAIN_WAITS (1u << 5)           /* The vCPU's entry is waited for. */
 struct worker {
     /* To the VM. */
-    __u64 rx_vq;                        /* Id of struct vhost_virtqueue. */
-    __u64 call_ctx;                     /* Of it, address. */
-    __u64 avail;                        /* Address in the VM's process. */
+    __u64 rx_vq;                        /* Id of struct vhost_virtqueue, 0:
+                                         * not known. */
+    __u64 call_ctx;                     /* Eventfd signalled last, address. */
+    __u64 avail;                        /* Address in the VM's process, 0: not
+                                         * to be read now. */
     __u64 irqfd;                        /* Id of what was woken. */
     __u32 batch;                        /* Being filled, 0 to 7. */
     __u32 chain;                        /* CHAIN_*. */
     __u32 others;                       /* Taken, but not followed. */
     __u32 waiting;                      /* Batches that wait for a vCPU. */
-    __u16 last_used;
+    __u16 last_used;                    /* After the batch before. */
     __u16 row;
     __u16 vcpu;                         /* enum vmlat_virt_vcpu. */
     __u16 row_known;
@@ -171,9 +192,10 @@ struct worker {
     __u32 sent, got;                    /* In this tun_sendmsg(). */
     __u16 index;                        /* In the ring, of the first. */
     __u8 last_known;                    /* The last one taken is followed. */
-    __u8 unused;
-    __u32 unused2;
-    __u64 unused3[2];
+    __u8 is_vhost;                      /* A vhost worker; 0: not known. */
+    __u32 unused;
+    __u64 look_ns;                      /* When 'avail' was set. */
+    __u64 last_other;                   /* Id of the last of 'others'. */
 };
 _Static_assert(sizeof(struct worker) == 128, "size");
 static __u32 worker_tids[N_WORKERS];
@@ -229,7 +251,8 @@ struct queue {
     __u16 lost_until;                   /* Packets before may belong to a kick
                                          * that was lost, if 'lost'. */
     __u16 lost;
-    __u32 unused[3];
+    __u32 kicking;                      /* A vCPU is adding a kick. */
+    __u32 unused[2];
     struct kick kicks[N_KICKS];
     __u64 unused2[9];
 };

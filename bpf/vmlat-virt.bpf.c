@@ -5,14 +5,20 @@
 
 /* Follows packets between a tap and the VM behind it: vhost-net and KVM.
  *
- * To a VM.  A packet is known by the address of its skb from tun_net_xmit()
- * until the vhost worker takes it by tun_recvmsg(), which has the skb as an
- * argument.  All that the worker takes until vhost_add_used_and_signal_n() is
- * a batch; what happens in that call happens for the batch: eventfd, irqfd,
- * the interrupt.  It is one chain of calls in the worker's thread, so that the
- * thread says which signal and which interrupt are whose.  KVM may leave the
- * interrupt to its workqueue; then it is the irqfd that says it.  From there
- * it is the vCPU, known by its address, that the batch waits for.
+ * To a VM.  A packet is known by the address of its skb from when the kernel
+ * gives it to the tap until the vhost worker takes it in tun_recvmsg(), where
+ * it begins to copy it.  All that the worker takes until
+ * vhost_add_used_and_signal_n() is a batch; what happens in that call happens
+ * for the batch: eventfd, irqfd, the interrupt.  It is one chain of calls in
+ * the worker's thread, so that the thread says which signal and which
+ * interrupt are whose.  KVM may leave the interrupt to its workqueue; then it
+ * is the irqfd that says it.  From there it is the vCPU, known by its address,
+ * that the batch waits for.  What is not signalled is in the used ring when
+ * that call is over.
+ *
+ * To get to a program at a function of the kernel and back takes as long as
+ * the program itself.  So each packet passes tracepoints only, where there is
+ * less to it, and each batch one function.
  *
  * From a VM.  A kick is noted with the index of the available ring at that
  * moment, in the vCPU's thread; the worker's run takes over the kicks before
@@ -37,7 +43,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define IN_GUEST_MODE 1                 /* Of struct kvm_vcpu. */
 #define TUN_MSG_PTR 2                   /* Of struct tun_msg_ctl: a batch. */
 #define WOULD_BLOCK (-11)               /* -EWOULDBLOCK */
-#define EPOLLRDNORM 0x40
+#define PF_IO_WORKER 0x00000010         /* Of struct task_struct. */
+#define PF_USER_WORKER 0x00004000
+#define PF_KTHREAD 0x00200000
 
 /* Counting. */
 
@@ -63,6 +71,18 @@ static const __u8 shifts[4096] = {
     X16(0), X16(1), X32(2), X64(3), X128(4), X256(5), X512(6), X1024(7),
     X2048(8)
 };
+/* Entry i is the bucket of struct vmlat_virt_depth. */
+static const __u8 depths[4096] = {
+    0, 1, X2(2), X4(3), X8(4), X16(5), X32(6), X64(7), X128(8), X256(9),
+    X512(10), X1024(11), X2048(12)
+};
+
+/* Rows are not more than N_LEFTS. */
+static __always_inline __u64 *
+left_of(__u32 row)
+{
+    return at(lefts, N_LEFTS, row);
+}
 
 static __always_inline struct vmlat_virt_row *
 row_of(__u32 row)
@@ -70,27 +90,35 @@ row_of(__u32 row)
     return bpf_map_lookup_elem(&rows, &row);
 }
 
+/* 'min' and 'max' are of new samples. */
 static __noinline int
-hist_extend(struct vmlat_virt_hist *h, __u64 ns)
+hist_extend(struct vmlat_virt_hist *h, __u64 min, __u64 max)
 {
     if (h) {
         __u64 was = h->max;
 
         /* Another worker of the port may do the same. */
-        for (int i = 0; i < 4 && ns > was; i++) {
-            was = __sync_val_compare_and_swap(&h->max, was, ns);
+        for (int i = 0; i < 4 && max > was; i++) {
+            was = __sync_val_compare_and_swap(&h->max, was, max);
         }
         was = h->not_min;
-        for (int i = 0; i < 4 && ~ns > was; i++) {
-            was = __sync_val_compare_and_swap(&h->not_min, was, ~ns);
+        for (int i = 0; i < 4 && ~min > was; i++) {
+            was = __sync_val_compare_and_swap(&h->not_min, was, ~min);
         }
     }
     return 0;
 }
 
-/* Adds 'n' samples of 'ns'. */
+static __always_inline bool
+is_huge(__u64 ns)
+{
+    return ns >> VMLAT_VIRT_MAX_BITS;
+}
+
+/* Adds 'n' samples of 'ns' to the buckets alone; 'huge' is is_huge() of it.
+ */
 static __always_inline void
-hist_add(struct vmlat_virt_hist *h, __u64 ns, __u64 n)
+hist_add_bucket(struct vmlat_virt_hist *h, __u64 ns, __u64 n, bool huge)
 {
     __u32 shift = 0;
     __u64 i = ns, bucket;
@@ -109,36 +137,46 @@ hist_add(struct vmlat_virt_hist *h, __u64 ns, __u64 n)
     shift += shifts[i & 4095];
     bucket = ((__u64) shift << VMLAT_VIRT_SUB_BITS) + (ns >> shift);
     hide(bucket);
-    if (unlikely(bucket >= VMLAT_VIRT_BUCKETS
-                 || ns >> VMLAT_VIRT_MAX_BITS)) {
+    if (unlikely(huge)) {
         bucket = VMLAT_VIRT_BUCKETS - 1;
     }
     bucket *= sizeof h->buckets[0];
     element(bucket, h->buckets, VMLAT_VIRT_BUCKETS);
     count((__u64 *) (long) bucket, n);
-    count(&h->total, ns * n);
+}
+
+/* Adds 'n' samples, which are in their buckets: their sum, least and
+ * greatest. */
+static __always_inline void
+hist_add_sum(struct vmlat_virt_hist *h, __u64 n, __u64 sum, __u64 min,
+             __u64 max)
+{
+    count(&h->total, sum);
     count(&h->packets, n);
-    if (unlikely(ns > h->max || ~ns > h->not_min)) {
-        hist_extend(h, ns);
+    if (unlikely(max > h->max || ~min > h->not_min)) {
+        hist_extend(h, min, max);
     }
+}
+
+/* Adds 'n' samples of 'ns'. */
+static __always_inline void
+hist_add(struct vmlat_virt_hist *h, __u64 ns, __u64 n)
+{
+    hist_add_bucket(h, ns, n, is_huge(ns));
+    hist_add_sum(h, n, ns * n, ns, ns);
 }
 #define HIST_ADD(ROW, ID, NS, N) hist_add(&(ROW)->hists[VMLAT_VS_##ID], NS, N)
 
 static __always_inline void
 depth_add(struct vmlat_virt_depth *d, __u64 depth)
 {
-    __u64 bucket = 0;
+    __u64 i = depth, bucket;
 
-    if (depth) {
-        __u64 i = depth < 4096 ? depth : 4095;
-
-        /* Above 3 bits 'shifts' counts them; below it has to be told. */
-        hide(i);
-        bucket = (i >= 8 ? shifts[i & 4095] + 4 : i >= 4 ? 3 : i >= 2 ? 2 : 1);
-        if (unlikely(depth >= 4096)) {
-            bucket = depth < 8192 ? 13 : depth < 16384 ? 14
-                     : depth < 32768 ? 15 : depth < 65536 ? 16 : 17;
-        }
+    hide(i);
+    bucket = depths[i & 4095];
+    if (unlikely(depth >= 4096)) {
+        bucket = depth < 8192 ? 13 : depth < 16384 ? 14
+                 : depth < 32768 ? 15 : depth < 65536 ? 16 : 17;
     }
     hide(bucket);
     if (bucket < VMLAT_VIRT_DEPTH_BUCKETS) {
@@ -342,7 +380,7 @@ pkt_end(__u32 number, __u32 fate)
 
     if (row && fate < VMLAT_VIRT_N_FATES) {
         count(&row->fates[fate], 1);
-        count(&row->left, 1);
+        count(left_of(PKT(number)->row), 1);
     }
     __sync_fetch_and_add(vm_ids_of(*at(ids, N_PKTS, number)), -1);
     pkt_free(number);
@@ -736,15 +774,18 @@ batch_abandon(__u32 worker)
 
 /* To a VM: the tap. */
 
-SEC("fentry/tun_net_xmit")
+/* The kernel gives a packet to the driver of a device.  Where the datapath is
+ * followed, too, its program calls this one, and may have read the clock. */
+SEC("tp_btf/net_dev_start_xmit")
 int
 vmlat_vm_xmit(__u64 *ctx)
 {
     struct net_device *dev = (void *) (long) ctx[1];
     struct vmlat_virt_dev *e = dev_find(dev);
     __u32 active = config.active, number;
-    struct vmlat_virt_row *row;
     __u64 entered, left, id, before, now;
+    struct vmlat_bpf_vm_cpu *cpu;
+    struct vmlat_virt_row *row;
     struct pkt *p;
 
     if (!e || unlikely(!(active & VMLAT_VIRT_FOLLOW))) {
@@ -754,22 +795,26 @@ vmlat_vm_xmit(__u64 *ctx)
     if (!row) {
         return 0;
     }
-    left = *(volatile __u64 *) &row->left;
+    left = *(volatile __u64 *) left_of(e->row);
     entered = __sync_fetch_and_add(&row->entered, 1);
     id = id_of((void *) (long) ctx[0]);
     number = pkt_take(id);
     if (unlikely(number == NONE)) {
         count(&row->fates[VMLAT_VF_TABLE_FULL], 1);
-        count(&row->left, 1);
+        count(left_of(e->row), 1);
         *(volatile __u64 *) &row->tx_ns = bpf_ktime_get_ns();
         return 0;
     }
     __sync_fetch_and_add(vm_ids_of(id), 1);
     p = PKT(number);
-    p->row = e->row;
-    p->flags = 0;
+    p->row_flags = e->row;
     depth_add(&row->tap_ring, entered - left);
-    now = bpf_ktime_get_ns();
+    cpu = at(vm.cpus, VMLAT_BPF_CPUS, bpf_get_smp_processor_id());
+    now = cpu->tx_ns;
+    cpu->tx_ns = 0;
+    if (unlikely(!now)) {
+        now = bpf_ktime_get_ns();
+    }
     p->tx_ns = now;
     p->skb = id >> 7;
     before = *(volatile __u64 *) &row->tx_ns;
@@ -790,27 +835,6 @@ vmlat_vm_xmit(__u64 *ctx)
     return 0;
 }
 
-/* The worker begins to look for packets to the VM. */
-SEC("fentry/handle_rx")
-int
-vmlat_vm_rx(__u64 *ctx)
-{
-    struct vhost_net *net = (void *) (long) ctx[0];
-    __u32 number = worker_make();
-    struct worker *w;
-
-    if (number == NONE) {
-        return 0;
-    }
-    w = WORKER(number);
-    batch_abandon(number);
-    w->rx_vq = id_of(&net->vqs[0].vq);
-    w->avail = net->vqs[0].vq.iotlb ? 0
-               : (__u64) (long) net->vqs[0].vq.avail;
-    w->last_used = net->vqs[0].vq.last_used_idx;
-    return 0;
-}
-
 /* Reads how many buffers the guest has made available in ring 'avail', an
  * address in the VM's process, which the present thread belongs to.  False if
  * it cannot be read. */
@@ -822,52 +846,74 @@ read_avail(__u64 avail, __u16 *index)
                                          (void *) (long) (avail + 2));
 }
 
-SEC("fentry/tun_recvmsg")
+/* Returns true if the present thread is a vhost worker, which was a kernel
+ * thread before Linux 6.4, or does not receive from a tap on its own behalf:
+ * io_uring's are the others that look like that. */
+static __always_inline bool
+is_vhost(void)
+{
+    struct task_struct *task = (void *) bpf_get_current_task();
+    __u32 flags = BPF_CORE_READ(task, flags);
+
+    return (flags & (PF_KTHREAD | PF_USER_WORKER) && !(flags & PF_IO_WORKER));
+}
+
+/* A vhost worker has taken skb 'id', which is not followed. */
+static __noinline int
+take_other(__u32 worker, __u64 id)
+{
+    struct worker *w = WORKER(worker);
+    struct batch *b = BATCH(batch_number(worker, w->batch));
+    struct vmlat_virt_row *row;
+
+    /* With a VLAN tag it is copied in two parts. */
+    if ((w->last_known && b->n && PKT(b->tail)->skb == (__u32) (id >> 7))
+        || (!w->last_known && w->others && w->last_other == id)) {
+        return 0;
+    }
+    w->others++;
+    w->last_known = 0;
+    w->last_other = id;
+    row = w->row_known ? row_of(w->row) : NULL;
+    if (row) {
+        count(&row->unknown, 1);
+    }
+    return 0;
+}
+
+/* An skb is about to be copied to a user: maybe to a guest, in tun_recvmsg().
+ * Whatever is received from sockets passes here. */
+SEC("tp_btf/skb_copy_datagram_iovec")
 int
 vmlat_vm_taken(__u64 *ctx)
 {
-    struct msghdr *m = (void *) (long) ctx[1];
-    __u32 number, worker, batch, i;
-    struct vmlat_virt_row *row;
+    __u64 id = id_of((void *) (long) ctx[0]);
+    __u32 worker = worker_find(), number, i;
     struct worker *w;
     struct batch *b;
     struct pkt *p;
-    __u64 skb, id;
 
-    skb = (__u64) (long) m->msg_control;
-    if (unlikely(!skb)) {
+    if (worker == NONE && !*vm_ids_of(id)) {
         return 0;
     }
-    id = id_of_number(skb);
     number = pkt_find(id);
-    worker = worker_find();
-    if (unlikely(number == NONE)) {
-        if (worker != NONE) {
-            w = WORKER(worker);
-            w->others++;
-            w->last_known = 0;
-            row = w->row_known ? row_of(w->row) : NULL;
-            if (row) {
-                count(&row->unknown, 1);
-            }
+    if (unlikely(worker == NONE) || unlikely(!WORKER(worker)->is_vhost)) {
+        if (number == NONE || !is_vhost()) {
+            return 0;
         }
-        return 0;
-    }
-    p = PKT(number);
-    if (unlikely(worker == NONE)) {
         worker = worker_make();
         if (worker == NONE) {
             pkt_end(number, VMLAT_VF_NO_WORKER);
             return 0;
         }
+        WORKER(worker)->is_vhost = 1;
     }
+    if (unlikely(number == NONE)) {
+        return take_other(worker, id);
+    }
+    p = PKT(number);
     w = WORKER(worker);
-    batch = batch_number(worker, w->batch);
-    b = BATCH(batch);
-    row = row_of(p->row);
-    if (!row) {
-        return 0;
-    }
+    b = BATCH(batch_number(worker, w->batch));
     if (unlikely(b->state)) {
         /* Waits since the time of a worker that had this place before. */
         i = worker_free_batch(worker);
@@ -876,19 +922,20 @@ vmlat_vm_taken(__u64 *ctx)
             return 0;
         }
         w->batch = i;
-        batch = batch_number(worker, i);
-        b = BATCH(batch);
+        b = BATCH(batch_number(worker, i));
     }
-    if (unlikely(b->n >= BATCH_MAX)) {
-        pkt_end(number, VMLAT_VF_UNFINISHED);
-        return 0;
+    i = b->n;
+    if (unlikely(i >= BATCH_MAX) || unlikely(i && b->row != p->row)) {
+        /* Left by an earlier run, which put nothing in the used ring. */
+        batch_abandon(worker);
+        i = 0;
     }
     p->taken_ns = bpf_ktime_get_ns();
     *(volatile __u64 *) at(ids, N_PKTS, number) = PKT_TAKEN;
     __sync_fetch_and_add(vm_ids_of(id), -1);
-    count(&row->left, 1);
+    count(left_of(p->row), 1);
     w->last_known = 1;
-    i = b->n++;
+    b->n = i + 1;
     if (!i) {
         b->first_ns = p->tx_ns;
         b->head = number;
@@ -897,70 +944,60 @@ vmlat_vm_taken(__u64 *ctx)
         b->failed = 0;
         w->row = p->row;
         w->row_known = 1;
+        if (unlikely(w->avail)) {
+            b->avail_known = read_avail(w->avail, &b->avail);
+        }
     } else {
         PKT(b->tail)->next = number;
         if (unlikely(p->tx_ns < b->first_ns)) {
             b->first_ns = p->tx_ns;
         }
     }
+    b->tail = number;
     if (unlikely(p->taken_ns - p->tx_ns >= config.headers_ns)) {
         pkt_keep_headers(number, id);
     }
-    b->tail = number;
-    if (!i || unlikely(p->flags & PKT_RECORD)) {
+    if (unlikely(p->flags & PKT_RECORD)) {
         __u16 avail;
 
         if (read_avail(w->avail, &avail)) {
-            __u16 depth = avail - w->last_used;
-
-            depth_add(&row->vring, depth);
-            if (p->flags & PKT_RECORD) {
-                at(recs, N_RECS, number)->record.vring = depth;
-            }
+            at(recs, N_RECS, number)->record.vring = avail - w->last_used;
         }
-        b->record |= p->flags & PKT_RECORD;
+        b->record = 1;
     }
     return 0;
 }
 
 /* The chain of calls. */
 
-SEC("fentry/vhost_add_used_and_signal_n")
-int
-vmlat_vm_used(__u64 *ctx)
-{
-    struct vhost_virtqueue *vq = (void *) (long) ctx[1];
-    __u32 worker = worker_find();
-    struct worker *w;
-
-    if (worker == NONE) {
-        return 0;
-    }
-    w = WORKER(worker);
-    if (w->rx_vq != id_of(vq)) {
-        return 0;
-    }
-    w->current = batch_number(worker, w->batch);
-    BATCH(w->current)->signal_ns = bpf_ktime_get_ns();
-    w->call_ctx = (__u64) (long) vq->call_ctx.ctx;
-    w->chain = CHAIN_USED;
-    return 0;
-}
-
+/* The worker has taken packets: this is their signal, unless the worker says
+ * something else meanwhile, say an error. */
 SEC("fentry/eventfd_signal")
 int
 vmlat_vm_signal(__u64 *ctx)
 {
     __u32 worker = worker_find();
     struct worker *w;
+    struct batch *b;
+    __u32 number;
 
     if (likely(worker == NONE)) {
         return 0;
     }
     w = WORKER(worker);
-    if (w->chain == CHAIN_USED && w->call_ctx == ctx[0]) {
-        w->chain = CHAIN_USED | CHAIN_SIGNAL;
+    number = batch_number(worker, w->batch);
+    b = BATCH(number);
+    if (!(b->n || w->others) || b->state || b->signal
+        || w->chain & ~(CHAIN_USED | CHAIN_SIGNAL)) {
+        return 0;
     }
+    if (!b->n) {
+        b->failed = b->record = 0;
+    }
+    b->signal_ns = bpf_ktime_get_ns();
+    w->current = number;
+    w->call_ctx = ctx[0];
+    w->chain = CHAIN_USED | CHAIN_SIGNAL;
     return 0;
 }
 
@@ -1180,6 +1217,13 @@ deferred_hash(__u64 irqfd)
     return (__u32) (irqfd >> 5) * 0x9e3779b1u >> 16;
 }
 
+/* Returns true if a signal for 'b' is for more than one packet. */
+static __always_inline bool
+is_shared(const struct worker *w, const struct batch *b)
+{
+    return w->others + b->n - b->failed > 1;
+}
+
 /* Leaves batch 'number' to KVM's workqueue. */
 static __noinline bool
 defer(__u32 worker, __u32 number)
@@ -1196,7 +1240,7 @@ defer(__u32 worker, __u32 number)
 
         if (!__sync_val_compare_and_swap(&d->batch, 0, number + 1)) {
             BATCH(number)->state = BATCH_BUSY;
-            BATCH(number)->shared = w->others + BATCH(number)->n > 1;
+            BATCH(number)->shared = is_shared(w, BATCH(number));
             w->batch = next;
             *(volatile __u64 *) &d->irqfd = w->irqfd;
             return true;
@@ -1205,25 +1249,14 @@ defer(__u32 worker, __u32 number)
     return false;
 }
 
-SEC("fexit/vhost_add_used_and_signal_n")
-int
-vmlat_vm_done(__u64 *ctx)
+/* Ends the batch of the chain. */
+static __noinline int
+chain_end(__u32 worker)
 {
-    struct vhost_virtqueue *vq = (void *) (long) ctx[1];
-    __u32 worker = worker_find(), number, fate;
-    struct worker *w;
-    struct batch *b;
+    struct worker *w = WORKER(worker);
+    __u32 number = w->current, fate;
+    struct batch *b = BATCH(number);
 
-    if (worker == NONE) {
-        return 0;
-    }
-    w = WORKER(worker);
-    if (!(w->chain & CHAIN_USED)) {
-        return 0;
-    }
-    w->last_used = vq->last_used_idx;
-    number = w->current;
-    b = BATCH(number);
     if (!b->n) {
         if (w->chain & CHAIN_SIGNAL && w->row_known) {
             struct vmlat_virt_row *row = row_of(w->row);
@@ -1242,7 +1275,7 @@ vmlat_vm_done(__u64 *ctx)
         }
     } else {
         fate = (w->chain & CHAIN_INJECTED
-                ? (w->others + b->n > 1 ? VMLAT_VF_SHARED : VMLAT_VF_OWN)
+                ? (is_shared(w, b) ? VMLAT_VF_SHARED : VMLAT_VF_OWN)
                 : w->chain & CHAIN_IRQFD ? VMLAT_VF_REFUSED
                 : w->chain & CHAIN_SIGNAL ? VMLAT_VF_USER
                 : VMLAT_VF_NO_SIGNAL);
@@ -1252,6 +1285,115 @@ vmlat_vm_done(__u64 *ctx)
         batch_finish(worker, number, fate);
     }
     w->chain = 0;
+    return 0;
+}
+
+/* The same if what has been put in a used ring is nothing that came from the
+ * tap: that did not get so far. */
+static __noinline int
+chain_break(__u32 worker)
+{
+    struct worker *w = WORKER(worker);
+
+    if (w->chain & CHAIN_WAITS) {
+        w->batch = w->next_batch & (N_BATCHES - 1);
+    }
+    batch_finish(worker, w->current, VMLAT_VF_UNFINISHED);
+    w->chain = 0;
+    return 0;
+}
+
+/* Makes known which of the queues of the device of 'vq' packets to the VM go
+ * into. */
+static __always_inline void
+find_rx_queue(struct worker *w, struct vhost_virtqueue *vq)
+{
+    struct vhost_virtqueue *first;
+
+    if (!bpf_probe_read_kernel(&first, sizeof first, vq->dev->vqs)) {
+        w->rx_vq = id_of_number((__u64) (long) first);
+    }
+}
+
+/* Adds to 'row' how many free buffers there were for 'b'.  Whether the ring is
+ * still the one that was looked at is known only now, since a VM may have
+ * started again meanwhile. */
+static __always_inline void
+vring_count(struct vmlat_virt_row *row, const struct worker *w,
+            struct batch *b, struct vhost_virtqueue *vq)
+{
+    __u16 depth = b->avail - w->last_used;
+    __u16 used = vq->last_used_idx - w->last_used;
+
+    b->avail_known = 0;
+    if (likely(w->avail == (__u64) (long) vq->avail)
+        && likely(used - 1u < depth) && likely(depth <= vq->num)) {
+        depth_add(&row->vring, depth);
+    }
+}
+
+/* Decides whether free buffers are to be counted for the next batch. */
+static __always_inline void
+vring_look(struct vmlat_virt_row *row, struct worker *w, struct batch *b,
+           struct vhost_virtqueue *vq, __u64 now)
+{
+    if (b->n && b->avail_known) {
+        vring_count(row, w, b, vq);
+    }
+    w->avail = 0;
+    w->last_used = vq->last_used_idx;
+    if (now - w->look_ns >= LOOK_NS || config.active & VMLAT_VIRT_RECORD) {
+        w->look_ns = now;
+        w->avail = vq->iotlb ? 0 : (__u64) (long) vq->avail;
+    }
+}
+
+SEC("fexit/vhost_add_used_and_signal_n")
+int
+vmlat_vm_done(__u64 *ctx)
+{
+    struct vhost_virtqueue *vq = (void *) (long) ctx[1];
+    __u32 worker = worker_find(), number;
+    struct vmlat_virt_row *row;
+    __u64 now;
+    struct worker *w;
+    struct batch *b;
+
+    if (worker == NONE) {
+        return 0;
+    }
+    w = WORKER(worker);
+    if (unlikely(w->rx_vq != id_of(vq))) {
+        if (!w->rx_vq) {
+            find_rx_queue(w, vq);
+        }
+        if (w->rx_vq != id_of(vq)) {
+            if (unlikely(w->chain)) {
+                chain_break(worker);
+            }
+            return 0;
+        }
+    }
+    number = batch_number(worker, w->batch);
+    b = BATCH(number);
+    row = row_of(b->row);
+    if (unlikely(!row) || (unlikely(b->state) && !w->chain)) {
+        return 0;
+    }
+    now = bpf_ktime_get_ns();
+    if (unlikely(w->avail) || now - w->look_ns >= LOOK_NS
+        || unlikely(config.active & VMLAT_VIRT_RECORD)) {
+        vring_look(row, w, b, vq, now);
+    }
+    if (w->chain == (CHAIN_USED | CHAIN_SIGNAL)
+        && w->call_ctx != (__u64) (long) vq->call_ctx.ctx) {
+        w->chain = 0;
+    }
+    if (!w->chain) {
+        b->signal_ns = now;
+        w->current = number;
+    }
+    chain_end(worker);
     w->others = 0;
     return 0;
 }
@@ -1561,51 +1703,83 @@ queue_make(__u64 id)
     return NONE;
 }
 
-/* The guest kicks a queue, or something else that vhost polls for has come.
- * Of one queue this runs with the eventfd's lock held. */
-SEC("fentry/vhost_poll_wakeup")
-int
-vmlat_vm_kick(__u64 *ctx)
+/* A kick is an eventfd that vhost waits for.  Vhost waits for the tap in the
+ * same way, so that its own function would run for each packet to a VM. */
+#define EVENTFD_WAITERS 4
+
+/* Returns the struct vhost_poll that waits for 'eventfd', both are addresses;
+ * 0 if none does. */
+static __always_inline __u64
+poll_of(__u64 eventfd)
 {
-    __u64 id = id_of((void *) (long) ctx[0]), now;
-    struct vhost_poll *poll;
+    __u64 head = eventfd + bpf_core_field_offset(struct eventfd_ctx,
+                                                 wqh.head);
+    struct list_head *entry = (void *) (long) head;
+
+    for (int i = 0; i < EVENTFD_WAITERS; i++) {
+        struct wait_queue_entry *wait;
+
+        entry = BPF_CORE_READ(entry, next);
+        if (!entry || (__u64) (long) entry == head) {
+            break;
+        }
+        wait = (void *) ((char *) entry
+                         - bpf_core_field_offset(struct wait_queue_entry,
+                                                 entry));
+        if ((__u64) (long) BPF_CORE_READ(wait, func) == vmlat_poll_wakeup) {
+            return ((__u64) (long) wait
+                    - bpf_core_field_offset(struct vhost_poll, wait));
+        }
+    }
+    return 0;
+}
+
+/* 'eventfd', an address, is signalled: maybe the guest kicks a queue. */
+static __noinline int
+kick(__u64 eventfd)
+{
     struct vhost_virtqueue *vq;
     struct vmlat_virt_row *row;
+    struct vhost_poll *poll;
     __u32 number, coalesced;
     struct queue *q;
-    struct kick *k;
-    __u64 fn;
+    __u64 fn, now;
 
-    /* Sockets say this when they have packets, the tap for each one; eventfds
-     * never do. */
-    if (likely(ctx[3] & EPOLLRDNORM)) {
-        return 0;
-    }
-    id -= bpf_core_field_offset(struct vhost_poll, wait);
-    poll = (void *) (long) number_of(id);
-    fn = (__u64) (long) BPF_CORE_READ(poll, work.fn);
-    if (!fn || fn != vmlat_handle_tx_kick
+    if (!eventfd || !vmlat_poll_wakeup
         || !(config.active & VMLAT_VIRT_FOLLOW)) {
         return 0;
     }
-    number = queue_make(id);
+    poll = (void *) (long) poll_of(eventfd);
+    if (!poll) {
+        return 0;
+    }
+    fn = (__u64) (long) BPF_CORE_READ(poll, work.fn);
+    if (!fn || fn != vmlat_handle_tx_kick) {
+        return 0;
+    }
+    number = queue_make(id_of_number((__u64) (long) poll));
     if (number == NONE) {
         return 0;
     }
     q = at(queues, N_QUEUES, number);
     now = bpf_ktime_get_ns();
-    vq = (void *) (long) (number_of(id)
-                          - bpf_core_field_offset(struct vhost_virtqueue,
-                                                  poll));
+    vq = (void *) ((char *) poll
+                   - bpf_core_field_offset(struct vhost_virtqueue, poll));
     coalesced = q->head != q->runs;
-    k = &q->kicks[q->head & (N_KICKS - 1)];
-    k->ns = now;
-    k->n = 0;
-    k->seen = 0;
-    k->unknown = (BPF_CORE_READ(vq, iotlb)
-                  || !read_avail((__u64) (long) BPF_CORE_READ(vq, avail),
-                                 &k->avail));
-    __sync_fetch_and_add(&q->head, 1);
+
+    /* If another vCPU kicks at the same moment, that one will do for both. */
+    if (likely(!__sync_val_compare_and_swap(&q->kicking, 0, 1))) {
+        struct kick *k = &q->kicks[q->head & (N_KICKS - 1)];
+
+        k->ns = now;
+        k->n = 0;
+        k->seen = 0;
+        k->unknown = (BPF_CORE_READ(vq, iotlb)
+                      || !read_avail((__u64) (long) BPF_CORE_READ(vq, avail),
+                                     &k->avail));
+        __sync_fetch_and_add(&q->head, 1);
+        __sync_lock_test_and_set(&q->kicking, 0);
+    }
 
     row = q->row_known ? row_of(q->row) : NULL;
     if (row) {
@@ -1618,6 +1792,22 @@ vmlat_vm_kick(__u64 *ctx)
         __sync_fetch_and_add(&q->early_coalesced, coalesced);
     }
     return 0;
+}
+
+SEC("fentry/eventfd_signal")
+int
+vmlat_vm_kick(__u64 *ctx)
+{
+    return kick(ctx[0]);
+}
+
+SEC("fentry/eventfd_write")
+int
+vmlat_vm_kick_write(__u64 *ctx)
+{
+    struct file *file = (void *) (long) ctx[0];
+
+    return kick((__u64) (long) file->private_data);
 }
 
 /* The worker begins to look for packets from the VM. */
@@ -1955,12 +2145,17 @@ vmlat_vm_kfree(__u64 *ctx)
     __u64 location = ctx[1];
     __u32 number = pkt_find(id_of((void *) (long) ctx[0]));
 
+    bool is_read = (is_within(location, vmlat_read_start, vmlat_read_end)
+                    || is_within(location, vmlat_recv_start, vmlat_recv_end));
+
     if (unlikely(number != NONE)) {
+        /* If it was read, the copy has failed before its first byte. */
         pkt_end(number, is_within(location, vmlat_xmit_start, vmlat_xmit_end)
-                        ? VMLAT_VF_TAP_DROPPED : VMLAT_VF_PURGED);
-    } else if (unlikely(is_within(location, vmlat_read_start, vmlat_read_end)
-                        || is_within(location, vmlat_recv_start,
-                                     vmlat_recv_end))) {
+                        ? VMLAT_VF_TAP_DROPPED
+                        : !is_read ? VMLAT_VF_PURGED
+                        : is_vhost() ? VMLAT_VF_COPY_FAILED
+                        : VMLAT_VF_PROCESS);
+    } else if (unlikely(is_read)) {
         __u32 worker = worker_find();
 
         if (worker != NONE) {

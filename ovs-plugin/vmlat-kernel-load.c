@@ -354,7 +354,7 @@ map_memory(int fd)
 
 static struct ovs_mutex share_mutex = OVS_MUTEX_INITIALIZER;
 static struct vmlat_kernel_share share OVS_GUARDED_BY(share_mutex)
-    = { .vm = -1, .receive = -1, .kfree = -1, .consume = -1 };
+    = { .vm = -1, .receive = -1, .xmit = -1, .kfree = -1, .consume = -1 };
 
 static void
 close_map(int fd)
@@ -372,10 +372,12 @@ set_share(const struct vmlat_kernel_programs *p)
     share.generation++;
     close_map(share.vm);
     close_map(share.receive);
+    close_map(share.xmit);
     close_map(share.kfree);
     close_map(share.consume);
     share.vm = p ? dup_map(p, ".data.vm") : -1;
     share.receive = p ? dup_map(p, "vm_receive") : -1;
+    share.xmit = p ? dup_map(p, "vm_xmit") : -1;
     share.kfree = p ? dup_map(p, "vm_kfree") : -1;
     share.consume = p ? dup_map(p, "vm_consume") : -1;
     ovs_mutex_unlock(&share_mutex);
@@ -388,12 +390,15 @@ vmlat_kernel_share(struct vmlat_kernel_share *s)
     *s = share;
     s->vm = dup(share.vm);
     s->receive = dup(share.receive);
+    s->xmit = dup(share.xmit);
     s->kfree = dup(share.kfree);
     s->consume = dup(share.consume);
     ovs_mutex_unlock(&share_mutex);
-    if (s->vm < 0 || s->receive < 0 || s->kfree < 0 || s->consume < 0) {
+    if (s->vm < 0 || s->receive < 0 || s->xmit < 0 || s->kfree < 0
+        || s->consume < 0) {
         close_map(s->vm);
         close_map(s->receive);
+        close_map(s->xmit);
         close_map(s->kfree);
         close_map(s->consume);
         return false;

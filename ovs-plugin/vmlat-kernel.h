@@ -161,7 +161,7 @@ void vmlat_kernel_libbpf_init(void);
  * The file descriptors are the caller's, who closes them. */
 struct vmlat_kernel_share {
     unsigned int generation;    /* See vmlat_kernel_generation(). */
-    int vm, receive, kfree, consume; /* Maps, see vmlat-path-maps.h. */
+    int vm, receive, xmit, kfree, consume; /* Maps, see vmlat-path-maps.h. */
 };
 
 /* Gets what is shared.  Returns false if no programs are attached, or if they

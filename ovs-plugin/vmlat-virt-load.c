@@ -111,9 +111,9 @@ static const struct way {
 };
 
 /* Hooks whose programs those of the datapath call, if there are any. */
-#define N_CALLED 3
+#define N_CALLED 4
 static const enum hook called[N_CALLED] = {
-    HOOK_RECEIVE, HOOK_KFREE, HOOK_CONSUME
+    HOOK_RECEIVE, HOOK_XMIT, HOOK_KFREE, HOOK_CONSUME
 };
 
 /* Modules that the hooks are in. */
@@ -236,9 +236,10 @@ static void
 set_addresses(struct vmlat_virt_program *p)
 {
     struct vmlat_virt_bpf *skeleton = p->skeleton;
-    enum { KICK, XMIT, READ, RECV };
+    enum { KICK, WAKEUP, XMIT, READ, RECV };
     struct range ranges[] = {
         [KICK] = { "handle_tx_kick", 0, 0 },
+        [WAKEUP] = { "vhost_poll_wakeup", 0, 0 },
         [XMIT] = { "tun_net_xmit", 0, 0 },
         [READ] = { "tun_do_read", 0, 0 },
         [RECV] = { "tun_recvmsg", 0, 0 },
@@ -246,6 +247,7 @@ set_addresses(struct vmlat_virt_program *p)
 
     find_ranges(ranges, ARRAY_SIZE(ranges));
     skeleton->rodata->vmlat_handle_tx_kick = ranges[KICK].start;
+    skeleton->rodata->vmlat_poll_wakeup = ranges[WAKEUP].start;
     skeleton->rodata->vmlat_xmit_start = ranges[XMIT].start;
     skeleton->rodata->vmlat_xmit_end = ranges[XMIT].end;
     skeleton->rodata->vmlat_read_start = ranges[READ].start;
@@ -545,6 +547,7 @@ close_share(struct vmlat_virt_program *p)
     if (p->has_share) {
         close(p->share.vm);
         close(p->share.receive);
+        close(p->share.xmit);
         close(p->share.kfree);
         close(p->share.consume);
         p->has_share = false;
@@ -721,8 +724,9 @@ vmlat_virt_program_load(const struct vmlat_virt_options *options,
     }
     p->has_share = vmlat_kernel_share(&p->share);
     p->arrays[0] = p->share.receive;    /* As in 'called'. */
-    p->arrays[1] = p->share.kfree;
-    p->arrays[2] = p->share.consume;
+    p->arrays[1] = p->share.xmit;
+    p->arrays[2] = p->share.kfree;
+    p->arrays[3] = p->share.consume;
     while (!attempt(p, options, &error)) {
         if (error) {
             vmlat_virt_program_unload(p);
