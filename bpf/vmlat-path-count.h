@@ -92,14 +92,11 @@ block_mask(void)
 
 /* Makes '*number' the number of a new block.  Returns false if there is none.
  * An interrupt may do the same: the one that is late wastes its block. */
-static __noinline bool
+static __always_inline bool
 new_block(struct vmlat_bpf_cpu *cpu, __u32 *number)
 {
     __u32 n;
 
-    if (!cpu || !number) {
-        return false;
-    }
     if (cpu->n_blocks >= vmlat_block_mask) {
         count_atomic(&cpu->no_block, 1);
         return false;
@@ -201,22 +198,79 @@ set_short(struct vmlat_bpf_short *s, const struct vmlat_bpf_hist *h, __u64 i,
     }
 }
 
-/* Adds a sample of 'ns' to the histogram of 'stage', and makes 'which' of the
- * short cuts, if it is one, lead there.  Returns false if there is no room for
- * it. */
-static __noinline bool
-hist_add(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_pair *pair, __u32 stage,
-         __u64 ns, __u32 which)
+/* Returns the pair of ports 'in' and 'out', NULL if there is no room. */
+static __always_inline struct vmlat_bpf_pair *
+find_pair(struct vmlat_bpf_cpu *cpu, __u32 in, __u32 out)
 {
-    struct vmlat_bpf_hist *h;
+    __u32 key = out << 16 | in;
+    __u32 hash = VMLAT_BPF_PAIR_HASH(key);
+    __u64 slot;
 
-    if (!cpu || !pair || stage >= VMLAT_BPF_PAIR_HISTS) {
-        return false;
+    for (int i = 0; i < VMLAT_BPF_PAIR_PROBES; i++) {
+        __u32 j = (hash + i) & (VMLAT_BPF_PAIRS - 1);
+
+        slot = cpu->pairs[j];
+        if (!(slot >> 32)) {
+            __u32 number = 0;
+
+            if (cpu->n_blocks >= vmlat_block_mask) {
+                count_atomic(&cpu->no_block, 1);
+                return NULL;
+            }
+#ifdef VMLAT_OLD
+            number = ++cpu->n_blocks;
+#else
+            number = __sync_fetch_and_add(&cpu->n_blocks, 1) + 1;
+#endif
+            slot = (__u64) number << 32 | key;
+            cpu->pairs[j] = slot;
+        }
+        if ((__u32) slot == key) {
+            return block(cpu, slot >> 32);
+        }
     }
-    if (!pair->hists[stage] && !new_block(cpu, &pair->hists[stage])) {
-        return false;
+    return NULL;
+}
+
+/* Adds a sample of 'ns' to the histogram of 'stage' of the pair of ports
+ * 'ports', as in struct vmlat_bpf_packet, and makes 'which' of the short cuts,
+ * if it is one, lead there.  Returns 0 if there is no room for it.
+ *
+ * A global function with numbers only, since the verifier looks at it once,
+ * not for each way to each call: that takes most of the time until a program
+ * is loaded. */
+__noinline int
+hist_add(__u64 ports, __u64 stage, __u64 ns, __u64 which)
+{
+    struct vmlat_bpf_cpu *cpu = this_cpu();
+    struct vmlat_bpf_short *s = NULL;
+    struct vmlat_bpf_pair *pair;
+    struct vmlat_bpf_hist *h;
+    __u32 *block_number;
+
+    if (!cpu) {
+        return 0;
     }
-    h = block(cpu, pair->hists[stage]);
+    pair = find_pair(cpu, ports & 0xffff, ports >> 16 & 0xffff);
+    if (!pair) {
+        return 0;
+    }
+    /* hide(): what is looked up is what was checked, and after that. */
+    hide(which);
+    if (which < VMLAT_N_SHORTS) {
+        hide(which);
+        s = &pair->shorts[which];
+    }
+    hide(stage);
+    if (stage >= VMLAT_BPF_PAIR_HISTS) {
+        return 0;
+    }
+    hide(stage);
+    block_number = &pair->hists[stage];
+    if (!*block_number && !new_block(cpu, block_number)) {
+        return 0;
+    }
+    h = block(cpu, *block_number);
 
     count(&h->total, ns);
     if (ns > h->max) {
@@ -238,29 +292,30 @@ hist_add(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_pair *pair, __u32 stage,
         i &= VMLAT_BPF_HIST_ROWS - 1;
         number = &h->rows[i];
         if (!*number && !new_block(cpu, number)) {
-            return false;
+            return 0;
         }
         row = block(cpu, *number);
         count(&row[bucket & 31], 1);
-        if (which < VMLAT_N_SHORTS) {
-            set_short(&pair->shorts[which], h, i, *number, shift);
+        if (s) {
+            set_short(s, h, i, *number, shift);
         }
     }
-    return true;
+    return 1;
 }
 
-/* The same by short cut 'which', if that leads there.  'mask' is
- * block_mask(). */
+/* The same for 'pkt', by short cut 'which' if that leads there.  'pair' is that
+ * of its ports, 'mask' is block_mask(). */
 static __always_inline bool
 hist_add_short(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_pair *pair,
-               __u32 stage, __u64 ns, __u32 which, __u64 mask)
+               const struct vmlat_bpf_packet *pkt, __u32 stage, __u64 ns,
+               __u32 which, __u64 mask)
 {
     struct vmlat_bpf_short *s = &pair->shorts[which];
     void *blocks = (void *) cpu + VMLAT_BPF_CPU_BLOCKS;
     __u64 i, row;
 
     if (unlikely(ns - s->low >= s->span)) {
-        return hist_add(cpu, pair, stage, ns, which);
+        return hist_add(pkt->ports, stage, ns, which);
     }
     count(&s->total, ns);
     i = ns * s->factor >> 28;
@@ -271,10 +326,10 @@ hist_add_short(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_pair *pair,
     return true;
 }
 
-#define HIST_ADD(CPU, PAIR, ID, NS) \
-    hist_add(CPU, PAIR, VMLAT_S_##ID, NS, VMLAT_N_SHORTS)
-#define HIST_ADD_SHORT(CPU, PAIR, ID, NS, MASK) \
-    hist_add_short(CPU, PAIR, VMLAT_S_##ID, NS, VMLAT_SHORT_##ID, MASK)
+#define HIST_ADD(PKT, ID, NS) \
+    hist_add((PKT)->ports, VMLAT_S_##ID, NS, VMLAT_N_SHORTS)
+#define HIST_ADD_SHORT(CPU, PAIR, PKT, ID, NS, MASK) \
+    hist_add_short(CPU, PAIR, PKT, VMLAT_S_##ID, NS, VMLAT_SHORT_##ID, MASK)
 
 static __always_inline void
 small_hist_add(struct vmlat_bpf_small_hist *h, __u64 ns, bool atomic)
@@ -308,40 +363,6 @@ small_hist_add(struct vmlat_bpf_small_hist *h, __u64 ns, bool atomic)
     if (ns > h->max) {
         h->max = ns;
     }
-}
-
-/* Returns the pair of ports 'in' and 'out', NULL if there is no room. */
-static __always_inline struct vmlat_bpf_pair *
-find_pair(struct vmlat_bpf_cpu *cpu, __u32 in, __u32 out)
-{
-    __u32 key = out << 16 | in;
-    __u32 hash = VMLAT_BPF_PAIR_HASH(key);
-    __u64 slot;
-
-    for (int i = 0; i < VMLAT_BPF_PAIR_PROBES; i++) {
-        __u32 j = (hash + i) & (VMLAT_BPF_PAIRS - 1);
-
-        slot = cpu->pairs[j];
-        if (!(slot >> 32)) {
-            __u32 number = 0;
-
-            if (cpu->n_blocks >= vmlat_block_mask) {
-                count_atomic(&cpu->no_block, 1);
-                return NULL;
-            }
-#ifdef VMLAT_OLD
-            number = ++cpu->n_blocks;
-#else
-            number = __sync_fetch_and_add(&cpu->n_blocks, 1) + 1;
-#endif
-            slot = (__u64) number << 32 | key;
-            cpu->pairs[j] = slot;
-        }
-        if ((__u32) slot == key) {
-            return block(cpu, slot >> 32);
-        }
-    }
-    return NULL;
 }
 
 #endif /* vmlat-path-count.h */

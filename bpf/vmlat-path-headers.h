@@ -49,11 +49,17 @@ network_offset(const void *data, __u32 size, __u16 *type)
     return offset + 2;
 }
 
-/* Parses 'size' bytes of an Ethernet frame at 'data'.  What cannot be parsed
- * is left 0. */
-static __noinline int
-parse(struct parsed *r, const void *data, __u32 size)
+/* Parses 'size' bytes of an Ethernet frame at 'address' into '*r', which is all
+ * 0.  What cannot be parsed is left 0.
+ *
+ * Global, as hist_add() is, where kernels take pointers so. */
+#ifdef VMLAT_OLD
+static
+#endif
+__noinline int
+parse(struct parsed *r, __u64 address, __u64 size)
 {
+    const void *data = (const void *) (long) address;
     struct vmlat_bpf_flow_key *key;
     __u32 offset;
     __u16 type;
@@ -64,7 +70,6 @@ parse(struct parsed *r, const void *data, __u32 size)
         return 0;
     }
     key = &r->key;
-    __builtin_memset(r, 0, sizeof *r);
     offset = network_offset(data, size, &type);
     if (!offset) {
         return 0;
@@ -150,7 +155,8 @@ parse_skb(struct parsed *r, struct sk_buff *skb)
     const void *l2 = skb_l2(skb);
     __u64 tail = (__u64) BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, tail);
 
-    parse(r, l2, tail - (__u64) l2);
+    __builtin_memset(r, 0, sizeof *r);
+    parse(r, (__u64) (long) l2, (__u32) (tail - (__u64) l2));
 }
 
 static __noinline bool
@@ -161,10 +167,9 @@ filter_admits(struct sk_buff *skb, __u32 l2_in_data)
     const __u64 *a, *b, *mask;
 
     if (l2_in_data) {
-        const void *data = BPF_CORE_READ(skb, data);
-
-        parse(&r, data, BPF_CORE_READ(skb, len)
-                        - BPF_CORE_READ(skb, data_len));
+        __builtin_memset(&r, 0, sizeof r);
+        parse(&r, (__u64) (long) BPF_CORE_READ(skb, data),
+              BPF_CORE_READ(skb, len) - BPF_CORE_READ(skb, data_len));
     } else {
         parse_skb(&r, skb);
     }
@@ -223,7 +228,8 @@ n_segments(struct sk_buff *skb, __u32 l2_in_data)
     l2 = l2_in_data ? BPF_CORE_READ(skb, data) : skb_l2(skb);
     payload = BPF_CORE_READ(skb, len);
     payload += BPF_CORE_READ(skb, data) - (unsigned char *) l2;
-    parse(&r, l2, 256);
+    __builtin_memset(&r, 0, sizeof r);
+    parse(&r, (__u64) (long) l2, 256);
     if (!r.l4) {
         return 1;
     }

@@ -157,42 +157,40 @@ stage_ns(const struct vmlat_bpf_packet *pkt, enum vmlat_bpf_point from,
 
 /* Adds the stages of a packet that took an upcall. */
 static __noinline int
-finish_upcall(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_pair *pair,
-              const struct vmlat_bpf_packet *pkt)
+finish_upcall(struct vmlat_bpf_pair *pair, const struct vmlat_bpf_packet *pkt)
 {
-    if (!cpu || !pair || !pkt) {
+    if (!pair || !pkt) {
         return 0;
     }
     if (pkt->t[VMLAT_P_OVS] && pkt->t[VMLAT_P_UPCALL]
         && pkt->t[VMLAT_P_HANDLER] && pkt->t[VMLAT_P_EXECUTE]
         && pkt->t[VMLAT_P_SEND]) {
-        HIST_ADD(cpu, pair, OVS_TO_UPCALL,
+        HIST_ADD(pkt, OVS_TO_UPCALL,
                  stage_ns(pkt, VMLAT_P_OVS, VMLAT_P_UPCALL));
-        HIST_ADD(cpu, pair, UPCALL_HANDLER,
+        HIST_ADD(pkt, UPCALL_HANDLER,
                  stage_ns(pkt, VMLAT_P_UPCALL, VMLAT_P_HANDLER));
-        HIST_ADD(cpu, pair, HANDLER_EXECUTE,
+        HIST_ADD(pkt, HANDLER_EXECUTE,
                  stage_ns(pkt, VMLAT_P_HANDLER, VMLAT_P_EXECUTE));
-        HIST_ADD(cpu, pair, EXECUTE_SEND,
+        HIST_ADD(pkt, EXECUTE_SEND,
                  stage_ns(pkt, VMLAT_P_EXECUTE, VMLAT_P_SEND));
     } else {
         count(&pair->stage_missed, 1);
     }
     if (pkt->install_ns) {
-        HIST_ADD(cpu, pair, INSTALL, pkt->install_ns);
+        HIST_ADD(pkt, INSTALL, pkt->install_ns);
     }
     return 0;
 }
 
 /* What a packet that passed the flow table again counts beyond others. */
 static __noinline int
-finish_passes(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_pair *pair,
-              const struct vmlat_bpf_packet *pkt)
+finish_passes(struct vmlat_bpf_pair *pair, const struct vmlat_bpf_packet *pkt)
 {
-    if (cpu && pair && pkt) {
+    if (pair && pkt) {
         count(&pair->more_passes, (__u64) pkt->passes - 1);
         if (pkt->ct_passes) {
             count(&pair->ct_passes, pkt->ct_passes);
-            HIST_ADD(cpu, pair, CONNTRACK, pkt->ct_ns);
+            HIST_ADD(pkt, CONNTRACK, pkt->ct_ns);
         }
     }
     return 0;
@@ -239,8 +237,8 @@ finish(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_packet *pkt, __u32 index,
     }
     ns = stage_ns(pkt, VMLAT_P_RX, VMLAT_P_TX);
     ok = (pkt->flags & VMLAT_PKT_UPCALL
-          ? HIST_ADD(cpu, pair, TOTAL_UPCALL, ns)
-          : HIST_ADD_SHORT(cpu, pair, TOTAL, ns, mask));
+          ? HIST_ADD(pkt, TOTAL_UPCALL, ns)
+          : HIST_ADD_SHORT(cpu, pair, pkt, TOTAL, ns, mask));
     if (!ok) {
         count_fate(cpu, pkt, VMLAT_F_NO_ROOM);
         return 0;
@@ -251,29 +249,29 @@ finish(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_packet *pkt, __u32 index,
         count(&pair->packets, 1);
     }
     count(&pair->more_segments, pkt->segments - 1);
-    finish_passes(cpu, pair, pkt);
+    finish_passes(pair, pkt);
 
     if (pkt->t[VMLAT_P_OVS]) {
-        HIST_ADD_SHORT(cpu, pair, RX_OVS,
+        HIST_ADD_SHORT(cpu, pair, pkt, RX_OVS,
                        stage_ns(pkt, VMLAT_P_RX, VMLAT_P_OVS), mask);
     }
     if (pkt->flags & VMLAT_PKT_UPCALL) {
-        finish_upcall(cpu, pair, pkt);
+        finish_upcall(pair, pkt);
     } else if (pkt->t[VMLAT_P_OVS] && pkt->t[VMLAT_P_SEND]) {
-        HIST_ADD_SHORT(cpu, pair, OVS_SEND,
+        HIST_ADD_SHORT(cpu, pair, pkt, OVS_SEND,
                        stage_ns(pkt, VMLAT_P_OVS, VMLAT_P_SEND), mask);
     } else {
         count(&pair->stage_missed, 1);
     }
     if (pkt->t[VMLAT_P_QDISC]) {
         if (pkt->t[VMLAT_P_SEND]) {
-            HIST_ADD_SHORT(cpu, pair, SEND_QDISC,
+            HIST_ADD_SHORT(cpu, pair, pkt, SEND_QDISC,
                            stage_ns(pkt, VMLAT_P_SEND, VMLAT_P_QDISC), mask);
         }
-        HIST_ADD_SHORT(cpu, pair, QDISC_TX,
+        HIST_ADD_SHORT(cpu, pair, pkt, QDISC_TX,
                        stage_ns(pkt, VMLAT_P_QDISC, VMLAT_P_TX), mask);
     } else if (pkt->t[VMLAT_P_SEND]) {
-        HIST_ADD_SHORT(cpu, pair, SEND_TX,
+        HIST_ADD_SHORT(cpu, pair, pkt, SEND_TX,
                        stage_ns(pkt, VMLAT_P_SEND, VMLAT_P_TX), mask);
     }
     finish_details(skb, pkt, index, ns);
@@ -291,26 +289,26 @@ finish_plain(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_pair *pair,
     __u64 ovs = pkt->t[VMLAT_P_OVS];
     __u64 send = pkt->t[VMLAT_P_SEND];
 
-    if (unlikely(!HIST_ADD_SHORT(cpu, pair, TOTAL, now - rx, mask))) {
+    if (unlikely(!HIST_ADD_SHORT(cpu, pair, pkt, TOTAL, now - rx, mask))) {
         count_fate(cpu, pkt, VMLAT_F_NO_ROOM);
         return false;
     }
-    HIST_ADD_SHORT(cpu, pair, RX_OVS, ovs - rx, mask);
-    HIST_ADD_SHORT(cpu, pair, OVS_SEND, send - ovs, mask);
+    HIST_ADD_SHORT(cpu, pair, pkt, RX_OVS, ovs - rx, mask);
+    HIST_ADD_SHORT(cpu, pair, pkt, OVS_SEND, send - ovs, mask);
     if (unlikely(pkt->last == VMLAT_P_QDISC)) {
         __u64 qdisc = pkt->t[VMLAT_P_QDISC];
 
-        HIST_ADD_SHORT(cpu, pair, SEND_QDISC, qdisc - send, mask);
-        HIST_ADD_SHORT(cpu, pair, QDISC_TX, now - qdisc, mask);
+        HIST_ADD_SHORT(cpu, pair, pkt, SEND_QDISC, qdisc - send, mask);
+        HIST_ADD_SHORT(cpu, pair, pkt, QDISC_TX, now - qdisc, mask);
     } else {
-        HIST_ADD_SHORT(cpu, pair, SEND_TX, now - send, mask);
+        HIST_ADD_SHORT(cpu, pair, pkt, SEND_TX, now - send, mask);
     }
     count(&pair->packets, 1);
     if (unlikely(pkt->segments != 1)) {
         count(&pair->more_segments, pkt->segments - 1);
     }
     if (unlikely(pkt->all_passes != one_pass())) {
-        finish_passes(cpu, pair, pkt);
+        finish_passes(pair, pkt);
     }
     return true;
 }
@@ -326,7 +324,7 @@ finish_outer(struct vmlat_bpf_cpu *cpu, const struct vmlat_bpf_packet *pkt)
     }
     pair = find_pair(cpu, pkt->in, pkt->out);
     if (pair) {
-        HIST_ADD(cpu, pair, TX_OUTER,
+        HIST_ADD(pkt, TX_OUTER,
                  bpf_ktime_get_ns() - pkt->t[VMLAT_P_TX]);
     }
     return 0;
@@ -849,8 +847,7 @@ xmit_slow(__u64 *ctx)
 /* What is for packets above the threshold, and for flows, when finish_plain()
  * has counted the packet in 'slot'. */
 static __noinline int
-xmit_details(__u64 *ctx, struct slot *slot, __u32 index, __u32 ports,
-             __u64 now)
+xmit_details(__u64 *ctx, struct slot *slot, __u32 index, __u64 now)
 {
     struct sk_buff *skb = (void *) (long) ctx[0];
     struct net_device *dev = (void *) (long) ctx[1];
@@ -858,7 +855,6 @@ xmit_details(__u64 *ctx, struct slot *slot, __u32 index, __u32 ports,
     if (slot) {
         slot->pkt.t[VMLAT_P_TX] = now;
         slot->pkt.last = VMLAT_P_TX;
-        slot->pkt.ports = ports;
         note(ctx, index, VMLAT_P_TX, dev->ifindex, skb->queue_mapping);
         finish_details(skb, &slot->pkt, index,
                        stage_ns(&slot->pkt, VMLAT_P_RX, VMLAT_P_TX));
@@ -911,13 +907,14 @@ xmit_plain(__u64 *ctx, __u32 number, __u32 flags, __u64 *nowp)
     n = now_of(number);
     n->watch = id;
     n->watch_ports = ports;
+    slot->pkt.ports = ports;
     mask = block_mask();
     pair = (void *) cpu + VMLAT_BPF_CPU_BLOCKS + (pair_block >> 24 & mask);
     now = bpf_ktime_get_ns();
     *nowp = now;
     if (likely(finish_plain(cpu, pair, &slot->pkt, mask, now))
         && unlikely(slot->pkt.flags)) {
-        xmit_details(ctx, slot, slot_index(id), ports, now);
+        xmit_details(ctx, slot, slot_index(id), now);
     }
 
     /* Nobody else ends it, or takes its slot before that. */
