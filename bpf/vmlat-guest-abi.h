@@ -12,11 +12,12 @@
  * includes this has __u8, __u16, __u32 and __u64. */
 
 /* Functions of the kernel that are marks of a packet.  Each has two programs,
- * <id>_fentry and <id>_kprobe.
+ * <id>_fentry and <id>_kprobe, and those that are TWICE there have
+ * <id>_fentry_again, too.
  *
  * VMLAT_GUEST_FUNCTION(id, HANDLER, argument that is the skb from 0,
- *                      protocols that need it, candidates, the best first,
- *                      what is lost without it)
+ *                      ONCE or TWICE, protocols that need it, candidates, the
+ *                      best first, what is lost without it)
  *
  * IPv6 has no function that all local packets pass as __ip_local_out() is: TCP
  * goes through ip6_xmit(), where there is no header yet, and is first seen in
@@ -24,57 +25,50 @@
  *
  * The kernel does not run a program that is running on that CPU.  A process
  * that sends may be interrupted there by what sends as well, such as the reply
- * to a packet in, which then is seen by the function's second program. */
+ * to a packet in: of two programs, one is not running and sees it.  What is
+ * done only where no other packet can interrupt is ONCE. */
 #define VMLAT_GUEST_FUNCTIONS                                                 \
-    VMLAT_GUEST_FUNCTION(ip_out4, IP_OUT, 2, VMLAT_GUEST_ANY,                 \
+    VMLAT_GUEST_FUNCTION(ip_out4, IP_OUT, 2, TWICE, VMLAT_GUEST_ANY,          \
                          "__ip_local_out",                                    \
                          "IPv4: sent packets are timed from the queueing "    \
                          "discipline on")                                     \
-    VMLAT_GUEST_FUNCTION(ip_out6, IP_OUT, 2, VMLAT_GUEST_ANY,                 \
+    VMLAT_GUEST_FUNCTION(ip_out6, IP_OUT, 2, TWICE, VMLAT_GUEST_ANY,          \
                          "__ip6_local_out",                                   \
                          "IPv6: sent packets but TCP's are timed from "       \
                          "ip6_output or the queueing discipline on")          \
-    VMLAT_GUEST_FUNCTION(ip_output6, IP_OUTPUT, 2, VMLAT_GUEST_TCP,           \
+    VMLAT_GUEST_FUNCTION(ip_output6, IP_OUTPUT, 2, TWICE, VMLAT_GUEST_TCP,    \
                          "ip6_output",                                        \
                          "IPv6: sent TCP packets are timed from the "         \
                          "queueing discipline on")                            \
-    VMLAT_GUEST_FUNCTION(ip_out4_again, IP_OUT, 2, VMLAT_GUEST_ANY,           \
-                         "__ip_local_out",                                    \
-                         "IPv4: packets whose sending interrupts another's "  \
-                         "are timed from the queueing discipline on")         \
-    VMLAT_GUEST_FUNCTION(ip_out6_again, IP_OUT, 2, VMLAT_GUEST_ANY,           \
-                         "__ip6_local_out",                                   \
-                         "IPv6: packets whose sending interrupts another's "  \
-                         "are timed from the queueing discipline on")         \
-    VMLAT_GUEST_FUNCTION(ip_output6_again, IP_OUTPUT, 2, VMLAT_GUEST_TCP,     \
-                         "ip6_output",                                        \
-                         "IPv6: TCP packets whose sending interrupts "        \
-                         "another's are timed from the queueing discipline "  \
-                         "on")                                                \
-    VMLAT_GUEST_FUNCTION(ip_in4, IP_IN, 0, VMLAT_GUEST_ANY,                   \
+    VMLAT_GUEST_FUNCTION(ip_in4, IP_IN, 0, ONCE, VMLAT_GUEST_ANY,             \
                          "ip_rcv_core ip_local_deliver",                      \
                          "IPv4: the way from the device to IP is not told "   \
                          "apart")                                             \
-    VMLAT_GUEST_FUNCTION(ip_in6, IP_IN, 0, VMLAT_GUEST_ANY,                   \
+    VMLAT_GUEST_FUNCTION(ip_in6, IP_IN, 0, ONCE, VMLAT_GUEST_ANY,             \
                          "ip6_rcv_core ip6_input",                            \
                          "IPv6: the way from the device to IP is not told "   \
                          "apart")                                             \
-    VMLAT_GUEST_FUNCTION(icmp4, DELIVER, 0, VMLAT_GUEST_ICMP, "icmp_rcv",     \
+    VMLAT_GUEST_FUNCTION(icmp4, DELIVER, 0, ONCE,                             \
+                         VMLAT_GUEST_ICMP, "icmp_rcv",                        \
                          "ICMP: replies are timed to their end instead of "   \
                          "their arrival at ICMP, requests are not")           \
-    VMLAT_GUEST_FUNCTION(icmp6, DELIVER, 0, VMLAT_GUEST_ICMP, "icmpv6_rcv",   \
+    VMLAT_GUEST_FUNCTION(icmp6, DELIVER, 0, ONCE,                             \
+                         VMLAT_GUEST_ICMP, "icmpv6_rcv",                      \
                          "ICMPv6: replies are timed to their end instead of " \
                          "their arrival at ICMPv6, requests are not")         \
-    VMLAT_GUEST_FUNCTION(tcp4, DELIVER, 0, VMLAT_GUEST_TCP, "tcp_v4_rcv",     \
+    VMLAT_GUEST_FUNCTION(tcp4, DELIVER, 0, ONCE,                              \
+                         VMLAT_GUEST_TCP, "tcp_v4_rcv",                       \
                          "TCP over IPv4: packets in are seen at the device "  \
                          "only")                                              \
-    VMLAT_GUEST_FUNCTION(tcp6, DELIVER, 0, VMLAT_GUEST_TCP, "tcp_v6_rcv",     \
+    VMLAT_GUEST_FUNCTION(tcp6, DELIVER, 0, ONCE,                              \
+                         VMLAT_GUEST_TCP, "tcp_v6_rcv",                       \
                          "TCP over IPv6: packets in are seen at the device "  \
                          "only")                                              \
-    VMLAT_GUEST_FUNCTION(udp4, DELIVER, 0, VMLAT_GUEST_UDP, "udp_rcv",        \
+    VMLAT_GUEST_FUNCTION(udp4, DELIVER, 0, ONCE, VMLAT_GUEST_UDP, "udp_rcv",  \
                          "UDP over IPv4: packets in are seen at the device "  \
                          "only")                                              \
-    VMLAT_GUEST_FUNCTION(udp6, DELIVER, 0, VMLAT_GUEST_UDP, "udpv6_rcv",      \
+    VMLAT_GUEST_FUNCTION(udp6, DELIVER, 0, ONCE,                              \
+                         VMLAT_GUEST_UDP, "udpv6_rcv",                        \
                          "UDP over IPv6: packets in are seen at the device "  \
                          "only")
 

@@ -911,16 +911,27 @@ see_in(void *ctx, struct sk_buff *skb, bool deliver)
 #define SEE_IP_IN(CTX, DIRECT, NET, SKB) see_in(CTX, SKB, false)
 #define SEE_DELIVER(CTX, DIRECT, NET, SKB) see_in(CTX, SKB, true)
 
-#define VMLAT_GUEST_FUNCTION(ID, HANDLER, ARGUMENT, PROTOCOLS, CANDIDATES, \
-                             WITHOUT)                                      \
-    SEC("fentry")                                                          \
-    int                                                                    \
-    ID##_fentry(__u64 *ctx)                                                \
-    {                                                                      \
-        SEE_##HANDLER(ctx, true, (struct net *) ctx[0],                    \
-                      (struct sk_buff *) ctx[ARGUMENT]);                   \
-        return 0;                                                          \
-    }                                                                      \
+#define FENTRY(NAME, HANDLER, ARGUMENT)                                       \
+    SEC("fentry")                                                             \
+    int                                                                       \
+    NAME(__u64 *ctx)                                                          \
+    {                                                                         \
+        SEE_##HANDLER(ctx, true, (struct net *) ctx[0],                       \
+                      (struct sk_buff *) ctx[ARGUMENT]);                      \
+        return 0;                                                             \
+    }
+
+#define FENTRY_ONCE(ID, HANDLER, ARGUMENT) \
+    FENTRY(ID##_fentry, HANDLER, ARGUMENT)
+#define FENTRY_TWICE(ID, HANDLER, ARGUMENT) \
+    FENTRY(ID##_fentry, HANDLER, ARGUMENT)  \
+    FENTRY(ID##_fentry_again, HANDLER, ARGUMENT)
+
+/* Of kprobes, the kernel runs one program at a time, whichever: a second one
+ * would be skipped, too. */
+#define VMLAT_GUEST_FUNCTION(ID, HANDLER, ARGUMENT, TIMES, PROTOCOLS,      \
+                             CANDIDATES, WITHOUT)                          \
+    FENTRY_##TIMES(ID, HANDLER, ARGUMENT)                                  \
                                                                            \
     SEC("kprobe")                                                          \
     int                                                                    \

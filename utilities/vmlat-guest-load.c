@@ -53,16 +53,23 @@ enum mode {
     MODE_NOT_NEEDED
 };
 
+/* How many programs look at a function: see VMLAT_GUEST_FUNCTIONS. */
+enum times {
+    ONCE = 1,
+    TWICE
+};
+
 struct function {
     const char *id;             /* Of the programs in the object. */
+    enum times times;
     unsigned int protocols;     /* That need it. */
     const char *candidates;
     const char *without;
 };
 
 enum function_number {
-#define VMLAT_GUEST_FUNCTION(ID, HANDLER, ARGUMENT, PROTOCOLS, CANDIDATES, \
-                             WITHOUT) \
+#define VMLAT_GUEST_FUNCTION(ID, HANDLER, ARGUMENT, TIMES, PROTOCOLS, \
+                             CANDIDATES, WITHOUT) \
     FUNCTION_##ID,
     VMLAT_GUEST_FUNCTIONS
 #undef VMLAT_GUEST_FUNCTION
@@ -70,9 +77,9 @@ enum function_number {
 };
 
 static const struct function functions[N_FUNCTIONS] = {
-#define VMLAT_GUEST_FUNCTION(ID, HANDLER, ARGUMENT, PROTOCOLS, CANDIDATES, \
-                             WITHOUT) \
-    { #ID, PROTOCOLS, CANDIDATES, WITHOUT },
+#define VMLAT_GUEST_FUNCTION(ID, HANDLER, ARGUMENT, TIMES, PROTOCOLS, \
+                             CANDIDATES, WITHOUT) \
+    { #ID, TIMES, PROTOCOLS, CANDIDATES, WITHOUT },
     VMLAT_GUEST_FUNCTIONS
 #undef VMLAT_GUEST_FUNCTION
 };
@@ -98,7 +105,10 @@ struct attach {
     struct symbol symbols[MAX_CANDIDATES];
     const char *target;         /* Of 'symbols', or the candidates. */
     struct bpf_link *link;
+    struct bpf_link *again;     /* Of the second program, if there is one. */
     char why_not[160];          /* Why the better modes did not do. */
+    char why_once[80];          /* Why there is one program only, not two, ""
+                                 * if there is not. */
 };
 
 /* As many packets are read at a time: they may come as fast as they are read,
@@ -417,6 +427,20 @@ find_program(const struct vmlat_guest_program *program, size_t i,
     return bpf_object__find_program_by_name(program->skel->obj, name);
 }
 
+/* Returns the second program of function 'i', NULL if it has one only. */
+static struct bpf_program *
+find_second(const struct vmlat_guest_program *program, size_t i,
+            enum mode mode)
+{
+    char name[MAX_NAME];
+
+    if (functions[i].times == ONCE || mode != MODE_FENTRY) {
+        return NULL;
+    }
+    snprintf(name, sizeof name, "%s_fentry_again", functions[i].id);
+    return bpf_object__find_program_by_name(program->skel->obj, name);
+}
+
 /* Returns the number of arguments of the tracepoint 'name', 0 if unknown. */
 static int
 tracepoint_n_args(const struct btf *btf, const char *name)
@@ -456,12 +480,16 @@ choose_target(struct vmlat_guest_program *program, size_t i)
         const struct symbol *symbol = &attach->symbols[j];
 
         if (symbol->full[0]) {
+            struct bpf_program *again = find_second(program, i, attach->mode);
+
             attach->target = symbol->full;
             if (attach->mode == MODE_FENTRY
                 && (strchr(symbol->full, '.')
                     || bpf_program__set_attach_target(
                         find_program(program, i, MODE_FENTRY), 0,
-                        symbol->full))) {
+                        symbol->full)
+                    || (again && bpf_program__set_attach_target(
+                            again, 0, symbol->full)))) {
                 attach->mode = MODE_KPROBE;
             }
         }
@@ -521,6 +549,11 @@ load(struct vmlat_guest_program *program, const struct btf *btf,
 
             bpf_program__set_autoload(p, mode == attach->mode);
             bpf_program__set_autoattach(p, false);
+            p = find_second(program, i, mode);
+            if (p) {
+                bpf_program__set_autoload(p, mode == attach->mode);
+                bpf_program__set_autoattach(p, false);
+            }
         }
     }
     config->has_ip_out = ((is_attached(program, FUNCTION_ip_out4) ? 1 : 0)
@@ -616,8 +649,11 @@ void
 vmlat_guest_program_detach(struct vmlat_guest_program *program)
 {
     for (size_t i = 0; i < N_FUNCTIONS; i++) {
-        bpf_link__destroy(program->attach[i].link);
-        program->attach[i].link = NULL;
+        struct attach *attach = &program->attach[i];
+
+        bpf_link__destroy(attach->again);
+        bpf_link__destroy(attach->link);
+        attach->link = attach->again = NULL;
     }
     if (program->skel) {
         vmlat_guest_bpf__detach(program->skel);
@@ -630,6 +666,27 @@ unload(struct vmlat_guest_program *program)
     vmlat_guest_program_detach(program);
     vmlat_guest_bpf__destroy(program->skel);
     program->skel = NULL;
+}
+
+/* Attaches the second program of function 'i', if it has one.  If that does
+ * not work, the first one goes on by itself. */
+static void
+attach_second(struct vmlat_guest_program *program, size_t i)
+{
+    struct attach *attach = &program->attach[i];
+    struct bpf_program *again = find_second(program, i, attach->mode);
+
+    attach->why_once[0] = '\0';
+    if (again) {
+        attach->again = bpf_program__attach(again);
+        if (!attach->again) {
+            snprintf(attach->why_once, sizeof attach->why_once,
+                     "no second fentry (%s)", vmlat_guest_strerror(errno));
+        }
+    } else if (functions[i].times == TWICE) {
+        snprintf(attach->why_once, sizeof attach->why_once,
+                 "kprobes cannot interrupt each other");
+    }
 }
 
 /* Attaches the functions.  Returns false if some could not be, and have to be
@@ -660,6 +717,7 @@ attach_functions(struct vmlat_guest_program *program)
             }
             return false;
         }
+        attach_second(program, i);
     }
     return true;
 }
@@ -813,18 +871,21 @@ vmlat_guest_program_count(const struct vmlat_guest_program *program,
 }
 
 /* Returns whether two programs look at what 'name' does: each sees what comes
- * while the other one runs.  Not so of kprobes: only one runs at a time. */
+ * while the other one runs. */
 static bool
 is_one_of_two(const struct vmlat_guest_program *program, const char *name)
 {
-    const char *suffix = strstr(name, "_fentry");
-    char second[MAX_NAME];
+    char other[MAX_NAME];
 
-    suffix = suffix ? suffix : strchr(name, '\0');
-    snprintf(second, sizeof second, "%.*s_again%s", (int) (suffix - name),
-             name, suffix);
-    return (bpf_object__find_program_by_name(program->skel->obj, second)
-            || (strstr(name, "_again") && !strstr(name, "_kprobe")));
+    for (size_t i = 0; i < N_FUNCTIONS; i++) {
+        snprintf(other, sizeof other, "%s_fentry", functions[i].id);
+        if (!strcmp(name, other) && program->attach[i].why_once[0]) {
+            return false;
+        }
+    }
+    snprintf(other, sizeof other, "%s_again", name);
+    return (strstr(name, "_again")
+            || bpf_object__find_program_by_name(program->skel->obj, other));
 }
 
 uint64_t
@@ -896,6 +957,10 @@ vmlat_guest_program_attachment(const struct vmlat_guest_program *program,
                 a->why_not = attach->why_not;
             } else {
                 a->how = attach->mode == MODE_FENTRY ? "fentry" : "kprobe";
+                a->why_not = attach->why_once[0] ? attach->why_once : NULL;
+                a->without = (a->why_not
+                              ? "packets that interrupt others may lack a mark"
+                              : NULL);
             }
             return true;
         }

@@ -67,8 +67,9 @@ void vmlat_guest_program_expire(struct vmlat_guest_program *, uint64_t ns);
 struct vmlat_guest_attachment {
     const char *target;
     const char *how;            /* "tp_btf" etc., NULL if not attached. */
-    const char *why_not;        /* NULL if attached. */
-    const char *without;        /* What is lost then. */
+    const char *why_not;        /* NULL if attached, unless by one program
+                                 * where there should be two. */
+    const char *without;        /* What is lost if there is a 'why_not'. */
 };
 
 /* Fills in '*a' and returns true if there is an 'i'th one, from 0. */

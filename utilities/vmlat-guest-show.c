@@ -589,7 +589,7 @@ vmlat_guest_show_start(const struct vmlat_guest_show *show)
              vmlat_guest_program_attachment(show->program, i, &a); i++) {
             printf("%s{\"target\":\"%s\",\"how\":", i ? "," : "", a.target);
             put_json_string(a.how ? a.how : "", SIZE_MAX);
-            if (!a.how) {
+            if (a.why_not) {
                 printf(",\"why_not\":");
                 put_json_string(a.why_not, SIZE_MAX);
                 printf(",\"without\":");
@@ -602,7 +602,7 @@ vmlat_guest_show_start(const struct vmlat_guest_show *show)
     }
     for (size_t i = 0; vmlat_guest_program_attachment(show->program, i, &a);
          i++) {
-        if (!a.how) {
+        if (a.why_not) {
             fprintf(stderr, "vmlat-guest: %s (%s: %s)\n", a.without,
                     a.target, a.why_not);
         }
