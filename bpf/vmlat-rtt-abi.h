@@ -47,21 +47,42 @@ enum vmlat_rtt_point {
 };
 
 /* Functions of the kernel that are points.  Each has two programs,
- * <id>_fentry and <id>_kprobe.
+ * <id>_fentry and <id>_kprobe, and those that are TWICE there have
+ * <id>_fentry_again, too.
  *
- * VMLAT_RTT_FUNCTION(id, POINT, argument that is the skb from 0, module or "",
- *                    candidates, the best first) */
+ * The kernel does not run a program that is running on that CPU.  What
+ * processes do with interrupts on may be interrupted by a packet that does the
+ * same: of two programs, one is not running and sees it.  What is done only
+ * where no other packet can interrupt is ONCE.
+ *
+ * VMLAT_RTT_FUNCTION(id, POINT, argument that is the skb from 0,
+ *                    ONCE or TWICE, module or "", candidates, the best first)
+ */
 #define VMLAT_RTT_FUNCTIONS                                                   \
-    VMLAT_RTT_FUNCTION(ip_out4, IP_OUT, 2, "", "__ip_local_out")              \
-    VMLAT_RTT_FUNCTION(ip_out6, IP_OUT, 2, "", "__ip6_local_out")             \
-    VMLAT_RTT_FUNCTION(ip_in4, IP_IN, 0, "", "ip_rcv_core ip_local_deliver")  \
-    VMLAT_RTT_FUNCTION(ip_in6, IP_IN, 0, "", "ip6_rcv_core ip6_input")        \
-    VMLAT_RTT_FUNCTION(icmp4, ICMP, 0, "", "icmp_rcv")                        \
-    VMLAT_RTT_FUNCTION(icmp6, ICMP, 0, "", "icmpv6_rcv")                      \
-    VMLAT_RTT_FUNCTION(ovs, OVS, 0, "openvswitch", "ovs_dp_process_packet")   \
-    VMLAT_RTT_FUNCTION(upcall, UPCALL, 1, "openvswitch", "ovs_dp_upcall")     \
-    VMLAT_RTT_FUNCTION(vport_send, VPORT_SEND, 1, "openvswitch",              \
+    VMLAT_RTT_FUNCTION(ip_out4, IP_OUT, 2, TWICE, "", "__ip_local_out")       \
+    VMLAT_RTT_FUNCTION(ip_out6, IP_OUT, 2, TWICE, "", "__ip6_local_out")      \
+    VMLAT_RTT_FUNCTION(ip_in4, IP_IN, 0, ONCE, "",                            \
+                       "ip_rcv_core ip_local_deliver")                        \
+    VMLAT_RTT_FUNCTION(ip_in6, IP_IN, 0, ONCE, "", "ip6_rcv_core ip6_input")  \
+    VMLAT_RTT_FUNCTION(icmp4, ICMP, 0, ONCE, "", "icmp_rcv")                  \
+    VMLAT_RTT_FUNCTION(icmp6, ICMP, 0, ONCE, "", "icmpv6_rcv")                \
+    VMLAT_RTT_FUNCTION(ovs, OVS, 0, ONCE, "openvswitch",                      \
+                       "ovs_dp_process_packet")                               \
+    VMLAT_RTT_FUNCTION(upcall, UPCALL, 1, ONCE, "openvswitch",                \
+                       "ovs_dp_upcall")                                       \
+    VMLAT_RTT_FUNCTION(vport_send, VPORT_SEND, 1, ONCE, "openvswitch",        \
                        "ovs_vport_send")
+
+/* Tracepoints that are points.  Each has a program <id>, and those that are
+ * TWICE there have <id>_again, as above.
+ *
+ * VMLAT_RTT_TRACEPOINT(id, POINT, ONCE or TWICE, name) */
+#define VMLAT_RTT_TRACEPOINTS                                                 \
+    VMLAT_RTT_TRACEPOINT(queue, QUEUE, ONCE, "net_dev_queue")                 \
+    VMLAT_RTT_TRACEPOINT(tx, TX, ONCE, "net_dev_start_xmit")                  \
+    VMLAT_RTT_TRACEPOINT(rx, RX, ONCE, "netif_receive_skb")                   \
+    VMLAT_RTT_TRACEPOINT(consume, CONSUMED, TWICE, "consume_skb")             \
+    VMLAT_RTT_TRACEPOINT(drop, DROPPED, TWICE, "kfree_skb")
 
 /* What the program counts, per CPU.
  *

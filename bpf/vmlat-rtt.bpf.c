@@ -48,7 +48,9 @@ struct follow {
     __u16 point;                /* Where it was last seen. */
     __u8 reply;
     __u8 ignored;               /* Counted before, not reported. */
-    __u32 handed_over;          /* The driver has taken it. */
+    __u16 handed_over;          /* The driver has taken it. */
+    __u16 ended;                /* The skb was dropped: what has its address
+                                 * now is another one. */
 };
 
 struct echo {
@@ -115,7 +117,8 @@ count(__u32 counter)
     __u64 *n = bpf_map_lookup_elem(&counters, &counter);
 
     if (n) {
-        (*n)++;
+        /* What interrupts this program may count, too. */
+        __sync_fetch_and_add(n, 1);
     }
 }
 
@@ -129,8 +132,12 @@ may_start(__u64 now)
     if (!limit) {
         return false;
     }
-    credit = limit->credit_ns + (now - limit->time_ns);
-    limit->time_ns = now;
+    credit = limit->credit_ns;
+    if (now > limit->time_ns) {
+        /* Unless another packet interrupted this one meanwhile. */
+        credit += now - limit->time_ns;
+        limit->time_ns = now;
+    }
     if (credit > MAX_CREDIT_NS) {
         credit = MAX_CREDIT_NS;
     }
@@ -459,10 +466,11 @@ netns_of(struct sk_buff *skb, bool direct, struct net_device *dev)
     return net ? BPF_CORE_READ(net, ns.inum) : 0;
 }
 
-/* Takes note that 'skb' is at 'point' of 'dev', which may be null. */
+/* Takes note that 'skb' is at 'point' of 'dev', which may be null; 'twice' if
+ * two programs do so, of which either may be the first. */
 static __always_inline void
 see(struct sk_buff *skb, bool direct, enum vmlat_rtt_point point,
-    struct net_device *dev, __u32 reason, __u64 location)
+    struct net_device *dev, __u32 reason, __u64 location, bool twice)
 {
     struct follow new = { .handed_over = 0 };
     __u64 address = (__u64) skb;
@@ -491,10 +499,13 @@ see(struct sk_buff *skb, bool direct, enum vmlat_rtt_point point,
     }
 
     f = bpf_map_lookup_elem(&followed, &address);
-    if (f && f->wire.netns == new.wire.netns && f->wire.seq == new.wire.seq
+    if (f && !f->ended
+        && f->wire.netns == new.wire.netns && f->wire.seq == new.wire.seq
         && f->wire.ip_version == new.wire.ip_version
         && f->reply == new.reply) {
-        if (f->ignored) {
+        if (f->ignored
+            || (twice && f->point == point
+                && same_key(&f->wire, &new.wire))) {
             return;
         }
         if (!same_key(&f->wire, &new.wire)) {
@@ -541,18 +552,11 @@ see(struct sk_buff *skb, bool direct, enum vmlat_rtt_point point,
     }
 }
 
-/* Ends following 'skb', reporting 'point' if that says something. */
+/* Reports 'point', the end of 'skb', if that says something. */
 static __always_inline void
-end(struct sk_buff *skb, enum vmlat_rtt_point point, __u32 reason,
-    __u64 location)
+report_end(const struct follow *f, struct sk_buff *skb,
+           enum vmlat_rtt_point point, __u32 reason, __u64 location)
 {
-    __u64 address = (__u64) skb;
-    struct follow *f = bpf_map_lookup_elem(&followed, &address);
-
-    if (!f) {
-        return;
-    }
-
     /* What a driver has taken it frees when it is sent, and not all drivers
      * say that as they should. */
     if (!f->ignored
@@ -565,7 +569,22 @@ end(struct sk_buff *skb, enum vmlat_rtt_point point, __u32 reason,
                | (skb->skb_iif ? 0 : VMLAT_RTT_LOCAL),
                bpf_ktime_get_ns(), reason, location);
     }
-    bpf_map_delete_elem(&followed, &address);
+}
+
+/* Ends following 'skb', reporting 'point'. */
+static __always_inline void
+end(struct sk_buff *skb, enum vmlat_rtt_point point, __u32 reason,
+    __u64 location)
+{
+    __u64 address = (__u64) skb;
+    struct follow *f = bpf_map_lookup_elem(&followed, &address);
+
+    if (f) {
+        if (!f->ended) {
+            report_end(f, skb, point, reason, location);
+        }
+        bpf_map_delete_elem(&followed, &address);
+    }
 }
 
 /* Tracepoints. */
@@ -574,7 +593,7 @@ SEC("tp_btf/net_dev_queue")
 int
 BPF_PROG(queue, struct sk_buff *skb)
 {
-    see(skb, true, VMLAT_RTT_QUEUE, skb->dev, 0, 0);
+    see(skb, true, VMLAT_RTT_QUEUE, skb->dev, 0, 0, false);
     return 0;
 }
 
@@ -582,7 +601,7 @@ SEC("tp_btf/net_dev_start_xmit")
 int
 BPF_PROG(tx, struct sk_buff *skb, struct net_device *dev)
 {
-    see(skb, true, VMLAT_RTT_TX, dev, 0, 0);
+    see(skb, true, VMLAT_RTT_TX, dev, 0, 0, false);
     return 0;
 }
 
@@ -605,7 +624,7 @@ SEC("tp_btf/netif_receive_skb")
 int
 BPF_PROG(rx, struct sk_buff *skb)
 {
-    see(skb, true, VMLAT_RTT_RX, skb->dev, 0, 0);
+    see(skb, true, VMLAT_RTT_RX, skb->dev, 0, 0, false);
     return 0;
 }
 
@@ -617,38 +636,85 @@ BPF_PROG(consume, struct sk_buff *skb)
     return 0;
 }
 
+/* The first program has ended following what it has seen. */
+SEC("tp_btf/consume_skb")
+int
+BPF_PROG(consume_again, struct sk_buff *skb)
+{
+    end(skb, VMLAT_RTT_CONSUMED, 0, consume_skb_has_location ? ctx[1] : 0);
+    return 0;
+}
+
+/* The first program only marks what it has seen, so that the second one,
+ * 'again', does not take it for something that is new. */
+static __always_inline void
+see_drop(struct sk_buff *skb, __u32 reason, __u64 location, bool again)
+{
+    __u64 address = (__u64) skb;
+    struct follow *f = bpf_map_lookup_elem(&followed, &address);
+
+    if (f && !f->ended) {
+        report_end(f, skb, VMLAT_RTT_DROPPED, reason, location);
+    } else if (!f || !again) {
+        /* Before the first point.  A device pointer of a socket's queue may be
+         * something else. */
+        see(skb, true, VMLAT_RTT_DROPPED, skb->dev, reason, location, false);
+        f = bpf_map_lookup_elem(&followed, &address);
+    }
+    if (!f) {
+        return;
+    } else if (again) {
+        bpf_map_delete_elem(&followed, &address);
+    } else {
+        f->ended = 1;
+    }
+}
+
 SEC("tp_btf/kfree_skb")
 int
 BPF_PROG(drop, struct sk_buff *skb, void *location)
 {
-    __u64 address = (__u64) skb;
-    __u32 reason = kfree_skb_has_reason ? ctx[2] : 0;
+    see_drop(skb, kfree_skb_has_reason ? ctx[2] : 0, (__u64) location, false);
+    return 0;
+}
 
-    if (!bpf_map_lookup_elem(&followed, &address)) {
-        /* Before the first point.  A device pointer of a socket's queue may be
-         * something else. */
-        see(skb, true, VMLAT_RTT_DROPPED, skb->dev, reason,
-            (__u64) location);
-        bpf_map_delete_elem(&followed, &address);
-    } else {
-        end(skb, VMLAT_RTT_DROPPED, reason, (__u64) location);
-    }
+SEC("tp_btf/kfree_skb")
+int
+BPF_PROG(drop_again, struct sk_buff *skb, void *location)
+{
+    see_drop(skb, kfree_skb_has_reason ? ctx[2] : 0, (__u64) location, true);
     return 0;
 }
 
 /* Functions. */
 
-#define VMLAT_RTT_FUNCTION(ID, POINT, ARGUMENT, MODULE, CANDIDATES)           \
+static __always_inline void
+see_at_entry(struct sk_buff *skb, enum vmlat_rtt_point point, bool twice)
+{
+    see(skb, true, point, point == VMLAT_RTT_IP_OUT ? NULL : skb->dev, 0, 0,
+        twice);
+}
+
+#define FENTRY(NAME, POINT, ARGUMENT, TWICE)                                  \
     SEC("fentry")                                                             \
     int                                                                       \
-    ID##_fentry(__u64 *ctx)                                                   \
+    NAME(__u64 *ctx)                                                          \
     {                                                                         \
-        struct sk_buff *skb = (void *) ctx[ARGUMENT];                         \
-                                                                              \
-        see(skb, true, VMLAT_RTT_##POINT,                                     \
-            VMLAT_RTT_##POINT == VMLAT_RTT_IP_OUT ? NULL : skb->dev, 0, 0);   \
+        see_at_entry((void *) ctx[ARGUMENT], VMLAT_RTT_##POINT, TWICE);       \
         return 0;                                                             \
-    }                                                                         \
+    }
+
+#define FENTRY_ONCE(ID, POINT, ARGUMENT)                                      \
+    FENTRY(ID##_fentry, POINT, ARGUMENT, false)
+
+#define FENTRY_TWICE(ID, POINT, ARGUMENT)                                     \
+    FENTRY(ID##_fentry, POINT, ARGUMENT, true)                                \
+    FENTRY(ID##_fentry_again, POINT, ARGUMENT, true)
+
+/* Of kprobes, the kernel runs one program at a time, whichever: a second one
+ * would be skipped, too. */
+#define VMLAT_RTT_FUNCTION(ID, POINT, ARGUMENT, TIMES, MODULE, CANDIDATES)    \
+    FENTRY_##TIMES(ID, POINT, ARGUMENT)                                       \
                                                                               \
     SEC("kprobe")                                                             \
     int                                                                       \
@@ -658,7 +724,7 @@ BPF_PROG(drop, struct sk_buff *skb, void *location)
                                                                               \
         see(skb, false, VMLAT_RTT_##POINT,                                    \
             VMLAT_RTT_##POINT == VMLAT_RTT_IP_OUT                             \
-            ? NULL : BPF_CORE_READ(skb, dev), 0, 0);                          \
+            ? NULL : BPF_CORE_READ(skb, dev), 0, 0, false);                   \
         return 0;                                                             \
     }
 

@@ -61,6 +61,14 @@ vmlat_rtt_program_count(const struct vmlat_rtt_program *program OVS_UNUSED,
     OVS_NOT_REACHED();
 }
 
+void
+vmlat_rtt_program_update_missed(
+    const struct vmlat_rtt_program *program OVS_UNUSED,
+    struct vmlat_rtt_attachment *attachment OVS_UNUSED)
+{
+    OVS_NOT_REACHED();
+}
+
 size_t
 vmlat_rtt_program_attachments(
     const struct vmlat_rtt_program *program OVS_UNUSED,

@@ -52,17 +52,24 @@ enum mode {
     MODE_NONE
 };
 
+/* How many programs look at a place: see VMLAT_RTT_FUNCTIONS. */
+enum times {
+    ONCE = 1,
+    TWICE
+};
+
 /* A function of the kernel that is a point. */
 struct function {
     const char *id;             /* Of the programs in the object. */
     enum vmlat_rtt_point point;
+    enum times times;
     const char *module;         /* "" for the kernel itself. */
     const char *candidates;
 };
 
 static const struct function functions[] = {
-#define VMLAT_RTT_FUNCTION(ID, POINT, ARGUMENT, MODULE, CANDIDATES) \
-    { #ID, VMLAT_RTT_##POINT, MODULE, CANDIDATES },
+#define VMLAT_RTT_FUNCTION(ID, POINT, ARGUMENT, TIMES, MODULE, CANDIDATES) \
+    { #ID, VMLAT_RTT_##POINT, TIMES, MODULE, CANDIDATES },
     VMLAT_RTT_FUNCTIONS
 #undef VMLAT_RTT_FUNCTION
 };
@@ -70,14 +77,15 @@ static const struct function functions[] = {
 
 /* Tracepoints that are points. */
 static const struct {
+    const char *id;             /* Of the program in the object. */
     enum vmlat_rtt_point point;
+    enum times times;
     const char *target;
 } tracepoints[] = {
-    { VMLAT_RTT_QUEUE, "net_dev_queue" },
-    { VMLAT_RTT_TX, "net_dev_start_xmit" },
-    { VMLAT_RTT_RX, "netif_receive_skb" },
-    { VMLAT_RTT_CONSUMED, "consume_skb" },
-    { VMLAT_RTT_DROPPED, "kfree_skb" },
+#define VMLAT_RTT_TRACEPOINT(ID, POINT, TIMES, NAME) \
+    { #ID, VMLAT_RTT_##POINT, TIMES, NAME },
+    VMLAT_RTT_TRACEPOINTS
+#undef VMLAT_RTT_TRACEPOINT
 };
 
 /* What became of a function. */
@@ -85,7 +93,9 @@ struct attach {
     enum mode mode;
     char *target;               /* Symbol, or the candidates. */
     struct bpf_link *link;
+    struct bpf_link *again;     /* Of the second program, if there is one. */
     struct ds why_not;          /* Why the better modes did not do. */
+    char *why_once;             /* Why there is one program only, not two. */
 };
 
 struct name {
@@ -308,6 +318,23 @@ find_program(const struct vmlat_rtt_program *program, size_t i, enum mode mode)
     return p;
 }
 
+/* Returns the second program of function 'i', NULL if it has one only. */
+static struct bpf_program *
+find_second(const struct vmlat_rtt_program *program, size_t i, enum mode mode)
+{
+    char *name;
+    struct bpf_program *p;
+
+    if (functions[i].times == ONCE || mode != MODE_FENTRY) {
+        return NULL;
+    }
+    name = xasprintf("%s_fentry_again", functions[i].id);
+    p = bpf_object__find_program_by_name(program->skel->obj, name);
+    free(name);
+    ovs_assert(p);
+    return p;
+}
+
 /* Returns the number of arguments of the tracepoint 'name', 0 if unknown. */
 static int
 tracepoint_n_args(const struct btf *btf, const char *name)
@@ -335,11 +362,15 @@ choose_target(struct vmlat_rtt_program *program, size_t i,
 
     for (char *name = strtok_r(copy, " ", &save); name && !target;
          name = strtok_r(NULL, " ", &save)) {
+        struct bpf_program *again = find_second(program, i, attach->mode);
+
         target = shash_find_data(&symbols->found, name);
         if (target
             && (strchr(target, '.') || attach->mode != MODE_FENTRY
                 || bpf_program__set_attach_target(
-                    find_program(program, i, MODE_FENTRY), 0, name))) {
+                    find_program(program, i, MODE_FENTRY), 0, name)
+                || (again && bpf_program__set_attach_target(again, 0,
+                                                            name)))) {
             attach->mode = MAX(attach->mode, MODE_KPROBE);
         }
     }
@@ -384,6 +415,11 @@ load(struct vmlat_rtt_program *program, const struct btf *btf,
 
             bpf_program__set_autoload(p, mode == attach->mode);
             bpf_program__set_autoattach(p, false);
+            p = find_second(program, i, mode);
+            if (p) {
+                bpf_program__set_autoload(p, mode == attach->mode);
+                bpf_program__set_autoattach(p, false);
+            }
         }
     }
     error = -vmlat_rtt_bpf__load(program->skel);
@@ -480,6 +516,27 @@ downgrade(struct vmlat_rtt_program *program, enum mode mode, int error)
     return any;
 }
 
+/* Attaches the second program of function 'i', if it has one.  If that does
+ * not work, the first one goes on by itself. */
+static void
+attach_second(struct vmlat_rtt_program *program, size_t i)
+{
+    struct attach *attach = &program->attach[i];
+    struct bpf_program *again = find_second(program, i, attach->mode);
+
+    free(attach->why_once);
+    attach->why_once = NULL;
+    if (again) {
+        attach->again = bpf_program__attach(again);
+        if (!attach->again) {
+            attach->why_once = xasprintf("no second fentry (%s)",
+                                         ovs_strerror(errno));
+        }
+    } else if (functions[i].times == TWICE) {
+        attach->why_once = xstrdup("kprobes cannot interrupt each other");
+    }
+}
+
 /* Attaches the functions.  Returns 0, or a positive errno value if some have
  * to be loaded for another mode. */
 static int
@@ -499,6 +556,7 @@ attach_functions(struct vmlat_rtt_program *program)
                 : bpf_program__attach_kprobe(p, false, attach->target));
         if (link) {
             attach->link = link;
+            attach_second(program, i);
         } else if (attach->mode == MODE_FENTRY) {
             return errno;
         } else {
@@ -513,8 +571,11 @@ static void
 unload(struct vmlat_rtt_program *program)
 {
     for (size_t i = 0; i < N_FUNCTIONS; i++) {
-        bpf_link__destroy(program->attach[i].link);
-        program->attach[i].link = NULL;
+        struct attach *attach = &program->attach[i];
+
+        bpf_link__destroy(attach->again);
+        bpf_link__destroy(attach->link);
+        attach->link = attach->again = NULL;
     }
     vmlat_rtt_bpf__destroy(program->skel);
     program->skel = NULL;
@@ -655,6 +716,7 @@ vmlat_rtt_program_unload(struct vmlat_rtt_program *program)
         for (size_t i = 0; i < N_FUNCTIONS; i++) {
             free(program->attach[i].target);
             ds_destroy(&program->attach[i].why_not);
+            free(program->attach[i].why_once);
         }
         names_destroy(&program->reasons);
         names_destroy(&program->functions);
@@ -713,6 +775,40 @@ vmlat_rtt_program_count(const struct vmlat_rtt_program *program,
     free(values);
 }
 
+/* Returns how often the kernel skipped 'p', since it was running on that
+ * CPU. */
+static uint64_t
+get_missed(const struct bpf_program *p)
+{
+    struct bpf_prog_info info;
+    uint32_t length = sizeof info;
+
+    memset(&info, 0, sizeof info);
+    return (!bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &length)
+            ? info.recursion_misses : 0);
+}
+
+void
+vmlat_rtt_program_update_missed(const struct vmlat_rtt_program *program,
+                                struct vmlat_rtt_attachment *a)
+{
+    const struct bpf_program *p = NULL;
+
+    if (a->place >= N_FUNCTIONS) {
+        size_t i = a->place - N_FUNCTIONS;
+
+        if (tracepoints[i].times == ONCE) {
+            p = bpf_object__find_program_by_name(program->skel->obj,
+                                                 tracepoints[i].id);
+        }
+    } else if (a->how && !program->attach[a->place].again) {
+        p = find_program(program, a->place, program->attach[a->place].mode);
+    }
+    if (p) {
+        a->missed = get_missed(p);
+    }
+}
+
 static int
 compare_attachments(const void *a_, const void *b_)
 {
@@ -732,6 +828,7 @@ vmlat_rtt_program_attachments(const struct vmlat_rtt_program *program,
     struct vmlat_rtt_attachment *a = attachments;
 
     for (size_t i = 0; i < ARRAY_SIZE(tracepoints); i++) {
+        a->place = N_FUNCTIONS + i;
         a->point = tracepoints[i].point;
         a->target = xstrdup(tracepoints[i].target);
         a->how = xstrdup("tp_btf");
@@ -740,6 +837,7 @@ vmlat_rtt_program_attachments(const struct vmlat_rtt_program *program,
     for (size_t i = 0; i < N_FUNCTIONS; i++) {
         const struct attach *attach = &program->attach[i];
 
+        a->place = i;
         a->point = functions[i].point;
         a->target = xstrdup(attach->target);
         if (attach->mode == MODE_NONE) {
@@ -747,6 +845,7 @@ vmlat_rtt_program_attachments(const struct vmlat_rtt_program *program,
         } else {
             a->how = xstrdup(attach->mode == MODE_FENTRY ? "fentry"
                              : "kprobe");
+            a->why_once = nullable_xstrdup(attach->why_once);
         }
         a++;
     }

@@ -64,7 +64,19 @@ struct vmlat_rtt_attachment {
     char *target;               /* "ip_rcv_core". */
     char *how;                  /* "fentry"; NULL if it is not attached. */
     char *why_not;              /* NULL if it is attached. */
+    char *why_once;             /* If there should be two programs, since one
+                                 * misses packets, but there is only one: why.
+                                 * Else NULL. */
+    uint64_t missed;            /* Times that the kernel skipped the program,
+                                 * as of vmlat_rtt_program_update_missed(). */
+    size_t place;               /* For that. */
 };
+
+/* Brings 'missed' of an attachment of the program up to date.  0 on kernels
+ * that do not say, and where there are two programs: the kernel skips one, but
+ * not the other. */
+void vmlat_rtt_program_update_missed(const struct vmlat_rtt_program *,
+                                     struct vmlat_rtt_attachment *);
 
 /* Stores what is attached and what is not, in order of points. */
 size_t vmlat_rtt_program_attachments(const struct vmlat_rtt_program *,

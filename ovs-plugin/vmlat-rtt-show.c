@@ -270,7 +270,7 @@ fill_accounting(struct vmlat_out *out, const struct vmlat_rtt_results *r)
     fill_count(out, "lost", lost, "no reply within the timeout");
     fill_count(out, "waiting", r->waiting, "neither of them yet");
     fill_count(out, "uncertain", r->uncertain,
-               "no end seen, but points were lost meanwhile");
+               "no end seen, but points were lost or missed meanwhile");
     fill_count(out, "unfinished", r->unfinished,
                "still waiting when it was stopped");
     fill_count(out, "table-full", r->table_full,
@@ -278,6 +278,8 @@ fill_accounting(struct vmlat_out *out, const struct vmlat_rtt_results *r)
     for (size_t i = 0; i < VMLAT_RTT_N_COUNTERS; i++) {
         fill_count(out, counter_names[i], r->counters[i], counter_meanings[i]);
     }
+    fill_count(out, "points-missed", r->points_missed,
+               "times that the kernel skipped a point, since it was at it");
     fill_count(out, "request-copies", r->request_copies,
                "requests that repeat one that waits for its reply");
     fill_count(out, "reply-copies", r->reply_copies,
@@ -288,8 +290,10 @@ fill_accounting(struct vmlat_out *out, const struct vmlat_rtt_results *r)
 static void
 fill_points(struct vmlat_out *out, const struct vmlat_rtt_results *r)
 {
-    vmlat_out_columns(out, "point function attached why_not without_it",
-                           "point function attached why-not without-it");
+    vmlat_out_columns(out, "point function attached why_not without_it "
+                           "missed",
+                           "point function attached why-not without-it "
+                           "missed");
     for (size_t i = 0; i < r->n_attachments; i++) {
         const struct vmlat_rtt_attachment *a = &r->attachments[i];
 
@@ -297,8 +301,12 @@ fill_points(struct vmlat_out *out, const struct vmlat_rtt_results *r)
         vmlat_out_string(out, vmlat_rtt_point_names[a->point]);
         vmlat_out_string(out, a->target);
         out_text(out, a->how ? a->how : "");
-        out_text(out, a->why_not ? a->why_not : "");
-        out_text(out, a->how ? "" : point_losses[a->point]);
+        out_text(out, a->why_not ? a->why_not
+                 : a->why_once ? a->why_once : "");
+        out_text(out, !a->how ? point_losses[a->point]
+                 : a->why_once ? "packets that interrupt others may be missed"
+                 : "");
+        vmlat_out_integer(out, a->missed);
     }
 }
 

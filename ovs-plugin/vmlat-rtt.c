@@ -88,7 +88,7 @@ static struct hmap echoes = HMAP_INITIALIZER(&echoes);
 static struct vmlat_rtt_context context;
 static uint64_t min_ns;         /* Copies of the results'. */
 static uint64_t timeout_ns;
-static uint64_t points_lost;
+static uint64_t points_lost;    /* Of all kinds. */
 
 static void *rtt_main(void *);
 
@@ -124,6 +124,7 @@ free_attachments(void)
         free(results.attachments[i].target);
         free(results.attachments[i].how);
         free(results.attachments[i].why_not);
+        free(results.attachments[i].why_once);
     }
     free(results.attachments);
     results.attachments = NULL;
@@ -162,7 +163,7 @@ clear_results(void)
     memset(results.verdicts, 0, sizeof results.verdicts);
     results.waiting = results.table_full = results.uncertain = 0;
     results.unfinished = results.request_copies = results.reply_copies = 0;
-    results.late = 0;
+    results.late = results.points_missed = 0;
     free_attachments();
     free(results.why_not);
     results.why_not = NULL;
@@ -429,19 +430,27 @@ static void
 read_counters(void)
 {
     uint64_t counters[VMLAT_RTT_N_COUNTERS];
+    uint64_t missed = 0, lost;
 
     vmlat_rtt_program_count(program, counters);
-    if (counters[VMLAT_RTT_CNT_POINTS_LOST] != points_lost) {
+    ovs_mutex_lock(&vmlat_rtt_mutex);
+    memcpy(results.counters, counters, sizeof results.counters);
+    for (size_t i = 0; i < results.n_attachments; i++) {
+        vmlat_rtt_program_update_missed(program, &results.attachments[i]);
+        missed += results.attachments[i].missed;
+    }
+    results.points_missed = missed;
+    ovs_mutex_unlock(&vmlat_rtt_mutex);
+
+    lost = counters[VMLAT_RTT_CNT_POINTS_LOST] + missed;
+    if (lost != points_lost) {
         struct vmlat_rtt_echo *echo;
 
-        points_lost = counters[VMLAT_RTT_CNT_POINTS_LOST];
+        points_lost = lost;
         HMAP_FOR_EACH (echo, node, &echoes) {
             echo->uncertain = true;
         }
     }
-    ovs_mutex_lock(&vmlat_rtt_mutex);
-    memcpy(results.counters, counters, sizeof results.counters);
-    ovs_mutex_unlock(&vmlat_rtt_mutex);
 }
 
 /* Context of judgements. */

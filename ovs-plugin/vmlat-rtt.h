@@ -112,6 +112,7 @@ struct vmlat_rtt_results {
     uint64_t request_copies;    /* Requests that repeat one under way. */
     uint64_t reply_copies;      /* Replies to a request that has one. */
     uint64_t late;              /* Replies after the timeout. */
+    uint64_t points_missed;     /* Sum of 'missed' of 'attachments'. */
 
     /* Each is NULL as long as it is empty.  That of a stage has the time from
      * the stage before it to it, by path and point. */
