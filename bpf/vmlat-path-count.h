@@ -303,8 +303,8 @@ hist_add(__u64 ports, __u64 stage, __u64 ns, __u64 which)
     return 1;
 }
 
-/* The same for 'pkt', by short cut 'which' if that leads there.  'pair' is that
- * of its ports, 'mask' is block_mask(). */
+/* The same for 'pkt', by short cut 'which' if that leads there.  'pair' is
+ * that of its ports, 'mask' is block_mask(). */
 static __always_inline bool
 hist_add_short(struct vmlat_bpf_cpu *cpu, struct vmlat_bpf_pair *pair,
                const struct vmlat_bpf_packet *pkt, __u32 stage, __u64 ns,

@@ -49,8 +49,8 @@ network_offset(const void *data, __u32 size, __u16 *type)
     return offset + 2;
 }
 
-/* Parses 'size' bytes of an Ethernet frame at 'address' into '*r', which is all
- * 0.  What cannot be parsed is left 0.
+/* Parses 'size' bytes of an Ethernet frame at 'address' into '*r', which is
+ * all 0.  What cannot be parsed is left 0.
  *
  * Global, as hist_add() is, where kernels take pointers so. */
 #ifdef VMLAT_OLD

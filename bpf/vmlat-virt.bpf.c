@@ -18,7 +18,8 @@
  *
  * To get to a program at a function of the kernel and back takes as long as
  * the program itself.  So each packet passes tracepoints only, where there is
- * less to it, and each batch one function.
+ * less to it, and each batch one function.  A guest that polls asks for no
+ * signals: its batches are counted right there, without what others take.
  *
  * From a VM.  A kick is noted with the index of the available ring at that
  * moment, in the vCPU's thread; the worker's run takes over the kicks before
@@ -66,10 +67,14 @@ count(__u64 *counter, __u64 n)
 #define X512(N) X256(N), X256(N)
 #define X1024(N) X512(N), X512(N)
 #define X2048(N) X1024(N), X1024(N)
-/* Entry i is the shift that makes i less than 16. */
-static const __u8 shifts[4096] = {
-    X16(0), X16(1), X32(2), X64(3), X128(4), X256(5), X512(6), X1024(7),
-    X2048(8)
+#define OCTAVE(X, N) X(N), X(N + 1), X(N + 2), X(N + 3), X(N + 4), X(N + 5), \
+                     X(N + 6), X(N + 7)
+#define X1(N) N
+/* Entry i is the bucket of i ns in struct vmlat_virt_hist. */
+static const __u8 buckets[4096] = {
+    OCTAVE(X1, 0), OCTAVE(X1, 8), OCTAVE(X2, 16), OCTAVE(X4, 24),
+    OCTAVE(X8, 32), OCTAVE(X16, 40), OCTAVE(X32, 48), OCTAVE(X64, 56),
+    OCTAVE(X128, 64), OCTAVE(X256, 72)
 };
 /* Entry i is the bucket of struct vmlat_virt_depth. */
 static const __u8 depths[4096] = {
@@ -115,27 +120,33 @@ is_huge(__u64 ns)
     return ns >> VMLAT_VIRT_MAX_BITS;
 }
 
+/* X >>= N, by a constant: the compiler would make one of several, by a number
+ * in a register, which takes some instructions more. */
+#define SHIFT(X, N) asm volatile ("%0 >>= %1" : "+r" (X) : "i" (N))
+
 /* Adds 'n' samples of 'ns' to the buckets alone; 'huge' is is_huge() of it.
- */
+ *
+ * Without its lower bits, and with 8 or more left, a number has the same place
+ * in its power of two. */
 static __always_inline void
 hist_add_bucket(struct vmlat_virt_hist *h, __u64 ns, __u64 n, bool huge)
 {
-    __u32 shift = 0;
-    __u64 i = ns, bucket;
+    __u64 i = ns, first = 0, bucket;
 
     if (ns >= 1ull << 12) {
         if (likely(ns < 1ull << 21)) {
-            shift = 9;
+            SHIFT(i, 9);
+            first = 9 << VMLAT_VIRT_SUB_BITS;
         } else if (ns < 1ull << 30) {
-            shift = 18;
+            SHIFT(i, 18);
+            first = 18 << VMLAT_VIRT_SUB_BITS;
         } else {
-            shift = 24;
+            SHIFT(i, 24);
+            first = 24 << VMLAT_VIRT_SUB_BITS;
         }
-        i = ns >> shift;
     }
     hide(i);
-    shift += shifts[i & 4095];
-    bucket = ((__u64) shift << VMLAT_VIRT_SUB_BITS) + (ns >> shift);
+    bucket = first + buckets[i & 4095];
     hide(bucket);
     if (unlikely(huge)) {
         bucket = VMLAT_VIRT_BUCKETS - 1;
@@ -679,6 +690,45 @@ batch_count(__u32 number, __u32 fate)
     return n;
 }
 
+/* Does what batch_finish() does, in short, for batch 'b' of 'row' and of up to
+ * 'limit' packets, if there was no signal for it, all packets were copied,
+ * none is recorded and none took long: the earliest took 'max'. */
+static __always_inline void
+batch_finish_unsignalled(struct batch *b, struct vmlat_virt_row *row,
+                         __u64 now, __u64 max, __u32 limit)
+{
+    __u64 sum = 0, min = max;
+    __u32 at_pkt = b->head, n = b->n;
+
+    for (__u32 i = 0; i < limit && i < n; i++) {
+        struct pkt *p = PKT(at_pkt);
+        __u64 ns = now - p->tx_ns;
+
+        sum += ns;
+        if (ns < min) {
+            min = ns;
+        }
+        hist_add_bucket(&row->hists[VMLAT_VS_TX_USED], ns, 1, false);
+        pkt_free(at_pkt);
+        at_pkt = p->next;
+    }
+    hist_add_sum(&row->hists[VMLAT_VS_TX_USED], n, sum, min, max);
+    count(&row->fates[VMLAT_VF_NO_SIGNAL], n);
+    b->n = 0;
+}
+
+/* The same for any batch.  The verifier checks it by itself: in
+ * vmlat_vm_done() it would do so for each way there. */
+__noinline int
+batch_finish_many(struct batch *b, struct vmlat_virt_row *row, __u64 now,
+                  __u64 max)
+{
+    if (b && row) {
+        batch_finish_unsignalled(b, row, now, max, BATCH_MAX);
+    }
+    return 0;
+}
+
 /* Ends batch 'number', which waited for the workqueue in vain. */
 __noinline int
 batch_drop(__u32 number, __u32 fate)
@@ -782,13 +832,13 @@ vmlat_vm_xmit(__u64 *ctx)
 {
     struct net_device *dev = (void *) (long) ctx[1];
     struct vmlat_virt_dev *e = dev_find(dev);
-    __u32 active = config.active, number;
-    __u64 entered, left, id, before, now;
+    __u64 depth, left, id, before, now;
     struct vmlat_bpf_vm_cpu *cpu;
     struct vmlat_virt_row *row;
     struct pkt *p;
+    __u32 number;
 
-    if (!e || unlikely(!(active & VMLAT_VIRT_FOLLOW))) {
+    if (!e || unlikely(!(config.active & VMLAT_VIRT_FOLLOW))) {
         return 0;
     }
     row = row_of(e->row);
@@ -796,7 +846,8 @@ vmlat_vm_xmit(__u64 *ctx)
         return 0;
     }
     left = *(volatile __u64 *) left_of(e->row);
-    entered = __sync_fetch_and_add(&row->entered, 1);
+    depth = __sync_fetch_and_add(&row->entered, 1) - left;
+    depth_add(&row->tap_ring, depth);
     id = id_of((void *) (long) ctx[0]);
     number = pkt_take(id);
     if (unlikely(number == NONE)) {
@@ -808,7 +859,7 @@ vmlat_vm_xmit(__u64 *ctx)
     __sync_fetch_and_add(vm_ids_of(id), 1);
     p = PKT(number);
     p->row_flags = e->row;
-    depth_add(&row->tap_ring, entered - left);
+    p->skb = id >> 7;
     cpu = at(vm.cpus, VMLAT_BPF_CPUS, bpf_get_smp_processor_id());
     now = cpu->tx_ns;
     cpu->tx_ns = 0;
@@ -816,20 +867,19 @@ vmlat_vm_xmit(__u64 *ctx)
         now = bpf_ktime_get_ns();
     }
     p->tx_ns = now;
-    p->skb = id >> 7;
     before = *(volatile __u64 *) &row->tx_ns;
     *(volatile __u64 *) &row->tx_ns = now;
     p->before_ns = now - before;
     if (unlikely((now - before) >> 32)) {
         p->before_ns = before ? ~0u : 0;
     }
-    if (unlikely(active & VMLAT_VIRT_RECORD)) {
+    if (unlikely(config.active & VMLAT_VIRT_RECORD)) {
         struct vmlat_record *r = &at(recs, N_RECS, number)->record;
 
         record_begin(id, number, false);
         r->kind = VMLAT_REC_VM_RX;
         r->out = e->port;
-        r->tap_ring = entered - left < 65535 ? entered - left : 65535;
+        r->tap_ring = depth < 65535 ? depth : 65535;
         p->flags = PKT_RECORD;
     }
     return 0;
@@ -888,7 +938,8 @@ int
 vmlat_vm_taken(__u64 *ctx)
 {
     __u64 id = id_of((void *) (long) ctx[0]);
-    __u32 worker = worker_find(), number, i;
+    __u32 worker = worker_find(), number, row, i;
+    __u64 now, tx_ns;
     struct worker *w;
     struct batch *b;
     struct pkt *p;
@@ -897,7 +948,8 @@ vmlat_vm_taken(__u64 *ctx)
         return 0;
     }
     number = pkt_find(id);
-    if (unlikely(worker == NONE) || unlikely(!WORKER(worker)->is_vhost)) {
+    w = WORKER(worker);
+    if (unlikely(worker == NONE) || unlikely(!w->is_vhost)) {
         if (number == NONE || !is_vhost()) {
             return 0;
         }
@@ -906,13 +958,13 @@ vmlat_vm_taken(__u64 *ctx)
             pkt_end(number, VMLAT_VF_NO_WORKER);
             return 0;
         }
-        WORKER(worker)->is_vhost = 1;
+        w = WORKER(worker);
+        w->is_vhost = 1;
     }
     if (unlikely(number == NONE)) {
         return take_other(worker, id);
     }
     p = PKT(number);
-    w = WORKER(worker);
     b = BATCH(batch_number(worker, w->batch));
     if (unlikely(b->state)) {
         /* Waits since the time of a worker that had this place before. */
@@ -928,33 +980,37 @@ vmlat_vm_taken(__u64 *ctx)
     if (unlikely(i >= BATCH_MAX) || unlikely(i && b->row != p->row)) {
         /* Left by an earlier run, which put nothing in the used ring. */
         batch_abandon(worker);
-        i = 0;
+        b->n = 0;
     }
-    p->taken_ns = bpf_ktime_get_ns();
+    now = bpf_ktime_get_ns();
     *(volatile __u64 *) at(ids, N_PKTS, number) = PKT_TAKEN;
     __sync_fetch_and_add(vm_ids_of(id), -1);
-    count(left_of(p->row), 1);
+    row = p->row;
+    count(left_of(row), 1);
+    p->taken_ns = now;
+    tx_ns = p->tx_ns;
     w->last_known = 1;
+    i = *(volatile __u32 *) &b->n;
     b->n = i + 1;
     if (!i) {
-        b->first_ns = p->tx_ns;
+        b->first_ns = tx_ns;
         b->head = number;
-        b->row = p->row;
+        b->row = row;
         b->record = 0;
         b->failed = 0;
-        w->row = p->row;
+        w->row = row;
         w->row_known = 1;
         if (unlikely(w->avail)) {
             b->avail_known = read_avail(w->avail, &b->avail);
         }
     } else {
         PKT(b->tail)->next = number;
-        if (unlikely(p->tx_ns < b->first_ns)) {
-            b->first_ns = p->tx_ns;
+        if (unlikely(tx_ns < b->first_ns)) {
+            b->first_ns = tx_ns;
         }
     }
     b->tail = number;
-    if (unlikely(p->taken_ns - p->tx_ns >= config.headers_ns)) {
+    if (unlikely(now - tx_ns >= config.headers_ns)) {
         pkt_keep_headers(number, id);
     }
     if (unlikely(p->flags & PKT_RECORD)) {
@@ -1355,7 +1411,7 @@ vmlat_vm_done(__u64 *ctx)
     struct vhost_virtqueue *vq = (void *) (long) ctx[1];
     __u32 worker = worker_find(), number;
     struct vmlat_virt_row *row;
-    __u64 now;
+    __u64 now, max;
     struct worker *w;
     struct batch *b;
 
@@ -1385,15 +1441,26 @@ vmlat_vm_done(__u64 *ctx)
         || unlikely(config.active & VMLAT_VIRT_RECORD)) {
         vring_look(row, w, b, vq, now);
     }
-    if (w->chain == (CHAIN_USED | CHAIN_SIGNAL)
+    if (unlikely(w->chain == (CHAIN_USED | CHAIN_SIGNAL))
         && w->call_ctx != (__u64) (long) vq->call_ctx.ctx) {
         w->chain = 0;
     }
-    if (!w->chain) {
-        b->signal_ns = now;
-        w->current = number;
+    max = now - b->first_ns;
+    if (likely(!w->chain) && likely(b->n) && likely(!b->record)
+        && likely(!b->failed) && likely(max < config.min_ns)
+        && likely(!is_huge(max))) {
+        if (likely(b->n <= 2)) {
+            batch_finish_unsignalled(b, row, now, max, 2);
+        } else {
+            batch_finish_many(b, row, now, max);
+        }
+    } else {
+        if (!w->chain) {
+            b->signal_ns = now;
+            w->current = number;
+        }
+        chain_end(worker);
     }
-    chain_end(worker);
     w->others = 0;
     return 0;
 }

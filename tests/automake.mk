@@ -423,7 +423,7 @@ bench-vm: all tests/atlocal
 	@VMLAT_KERNELS='$(abs_builddir)/vm/kernels' $(BENCH_VM) $(BENCHFLAGS)
 check-bench-vm: all tests/atlocal
 	@if VMLAT_KERNELS='$(abs_builddir)/vm/kernels' \
-	    $(BENCH_VM) --quick --pairs 1 --max 1600 --virt --max-virt 1000; then \
+	    $(BENCH_VM) --quick --pairs 1 --max 1600 --virt --max-virt 920; then \
 	    echo "vmlat-check: instructions per packet: ok"; \
 	else \
 	    echo "vmlat-check: instructions per packet: FAILED"; exit 1; \
