@@ -96,7 +96,7 @@ row_of(__u32 row)
 }
 
 /* 'min' and 'max' are of new samples. */
-static __noinline int
+__noinline int
 hist_extend(struct vmlat_virt_hist *h, __u64 min, __u64 max)
 {
     if (h) {
@@ -169,12 +169,16 @@ hist_add_sum(struct vmlat_virt_hist *h, __u64 n, __u64 sum, __u64 min,
     }
 }
 
-/* Adds 'n' samples of 'ns'. */
-static __always_inline void
+/* Adds 'n' samples of 'ns'.  Global, since the verifier then checks it once,
+ * not for each way to each call. */
+__noinline int
 hist_add(struct vmlat_virt_hist *h, __u64 ns, __u64 n)
 {
-    hist_add_bucket(h, ns, n, is_huge(ns));
-    hist_add_sum(h, n, ns * n, ns, ns);
+    if (h) {
+        hist_add_bucket(h, ns, n, is_huge(ns));
+        hist_add_sum(h, n, ns * n, ns, ns);
+    }
+    return 0;
 }
 #define HIST_ADD(ROW, ID, NS, N) hist_add(&(ROW)->hists[VMLAT_VS_##ID], NS, N)
 
@@ -461,6 +465,24 @@ pkt_record(__u32 number, __u32 batch, __u32 flags)
     return 0;
 }
 
+/* Writes the record and the event of packet 'number' of 'batch', which is at
+ * its end, and frees it.  The verifier checks this once, not for each packet
+ * of a batch, as it does where the code is in the loop. */
+__noinline int
+pkt_report(__u32 number, __u32 batch, __u32 flags, __u32 slow)
+{
+    const struct pkt *p = PKT(number);
+
+    if ((p->flags & (PKT_RECORD | PKT_FAILED)) == PKT_RECORD) {
+        pkt_record(number, batch, flags);
+    }
+    if (slow && !(p->flags & PKT_FAILED)) {
+        pkt_event(number, batch, flags);
+    }
+    pkt_free(number);
+    return 0;
+}
+
 /* Writes the records and events of the packets of a batch, which is at its
  * end, and frees these. */
 __noinline int
@@ -471,16 +493,9 @@ batch_report(__u32 number, __u32 flags)
     bool slow = batch_is_slow(b);
 
     for (__u32 i = 0; i < BATCH_MAX && i < n; i++) {
-        struct pkt *p = PKT(at_pkt);
-        __u32 next = p->next;
+        __u32 next = PKT(at_pkt)->next;
 
-        if ((p->flags & (PKT_RECORD | PKT_FAILED)) == PKT_RECORD) {
-            pkt_record(at_pkt, number, flags);
-        }
-        if (slow && !(p->flags & PKT_FAILED)) {
-            pkt_event(at_pkt, number, flags);
-        }
-        pkt_free(at_pkt);
+        pkt_report(at_pkt, number, flags, slow);
         at_pkt = next;
     }
     return 0;
@@ -619,20 +634,25 @@ batch_gone(__u32 number)
     return 0;
 }
 
-/* Adds packet 'number' of 'batch' to the histograms of the whole way. */
+/* Adds packet 'number' of 'batch' to the histograms: those of the whole way if
+ * 'whole', that of the way to the used ring if 'used'.  Checked once, too. */
 __noinline int
-pkt_count(__u32 number, __u32 batch)
+pkt_count(__u32 number, __u32 batch, __u32 whole, __u32 used)
 {
     const struct batch *b = BATCH(batch);
     const struct pkt *p = PKT(number);
     struct vmlat_virt_row *row = row_of(b->row);
 
-    if (!row) {
+    if (!row || unlikely(p->flags & PKT_FAILED)) {
         return 0;
     }
-    HIST_ADD(row, TO_VM, b->inject_ns - p->tx_ns, 1);
-    HIST_ADD(row, TX_TAKEN, p->taken_ns - p->tx_ns, 1);
-    HIST_ADD(row, TAKEN_SIGNAL, b->signal_ns - p->taken_ns, 1);
+    if (whole) {
+        HIST_ADD(row, TO_VM, b->inject_ns - p->tx_ns, 1);
+        HIST_ADD(row, TX_TAKEN, p->taken_ns - p->tx_ns, 1);
+        HIST_ADD(row, TAKEN_SIGNAL, b->signal_ns - p->taken_ns, 1);
+    } else if (used) {
+        HIST_ADD(row, TX_USED, b->signal_ns - p->tx_ns, 1);
+    }
     return 0;
 }
 
@@ -648,22 +668,13 @@ batch_count(__u32 number, __u32 fate)
     bool whole = fate == VMLAT_VF_OWN || fate == VMLAT_VF_SHARED;
     bool used = fate == VMLAT_VF_NO_SIGNAL || fate == VMLAT_VF_USER;
     __u32 at_pkt = b->head, n = b->n;
-    __u64 signal_ns = b->signal_ns;
 
     if (!row) {
         return 0;
     }
     for (__u32 i = 0; i < BATCH_MAX && i < n; i++) {
-        struct pkt *p = PKT(at_pkt);
-
-        if (likely(!(p->flags & PKT_FAILED))) {
-            if (whole) {
-                pkt_count(at_pkt, number);
-            } else if (used) {
-                HIST_ADD(row, TX_USED, signal_ns - p->tx_ns, 1);
-            }
-        }
-        at_pkt = p->next;
+        pkt_count(at_pkt, number, whole, used);
+        at_pkt = PKT(at_pkt)->next;
     }
     if (unlikely(b->failed)) {
         count(&row->fates[VMLAT_VF_COPY_FAILED], b->failed);
