@@ -907,7 +907,8 @@ bed_end () {
     known="$known|VHOST_CONFIG.*(write fail|failed to (send|read|recv))"
     known="$known|EAL: No (free|available) .*hugepages"
     known="$known|Rx checksum offload is not supported"
-    known="$known|(timeval|poll_loop|ovs_rcu[^|]*)\|WARN\|"
+    # Of any thread, whose name is in parentheses.
+    known="$known|(timeval|poll_loop|ovs_rcu)[^|]*\|WARN\|"
     known="$known|Dropped .* log messages"
     # A packet that comes while its port is being added.
     known="$known|ofproto_dpif_upcall.*xlate_key failed"
