@@ -18,6 +18,7 @@
 #include <config.h>
 #include "vmlat-bpf.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -112,3 +113,14 @@ vmlat_bpf_why_not(void)
     return NULL;
 }
 
+void
+vmlat_bpf_update_missed(int fd, uint64_t *missed)
+{
+    struct bpf_prog_info info;
+    uint32_t length = sizeof info;
+
+    memset(&info, 0, sizeof info);
+    if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &length)) {
+        *missed = info.recursion_misses;
+    }
+}

@@ -18,6 +18,8 @@
 #ifndef VMLAT_BPF_H
 #define VMLAT_BPF_H 1
 
+#include <stdint.h>
+
 /* What all that load BPF programs have to know of the kernel and of the
  * daemon's permissions.  Any thread. */
 
@@ -27,5 +29,10 @@ char *vmlat_bpf_why_not(void);
 
 /* Returns the version of the kernel, 5.12 being 5012; 0 if it is unknown. */
 unsigned int vmlat_bpf_kernel_version(void);
+
+/* Stores in '*missed' how many runs of the program 'fd' the kernel has skipped
+ * since it was loaded, because it was running on that CPU.  0 on kernels that
+ * do not count them.  Leaves '*missed' alone if 'fd' is no program. */
+void vmlat_bpf_update_missed(int fd, uint64_t *missed);
 
 #endif /* vmlat-bpf.h */

@@ -715,14 +715,8 @@ vmlat_kernel_update_missed(struct vmlat_kernel_loaded *loaded)
 {
     for (size_t i = 0; loaded->programs && i < VMLAT_N_HOOKS; i++) {
         struct vmlat_kernel_hook_state *state = &loaded->hooks[i];
-        struct bpf_prog_info info;
-        uint32_t length = sizeof info;
 
-        memset(&info, 0, sizeof info);
-        if (state->fd >= 0
-            && !bpf_obj_get_info_by_fd(state->fd, &info, &length)) {
-            state->missed = info.recursion_misses;
-        }
+        vmlat_bpf_update_missed(state->fd, &state->missed);
     }
 }
 

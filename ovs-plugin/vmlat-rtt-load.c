@@ -775,19 +775,6 @@ vmlat_rtt_program_count(const struct vmlat_rtt_program *program,
     free(values);
 }
 
-/* Returns how often the kernel skipped 'p', since it was running on that
- * CPU. */
-static uint64_t
-get_missed(const struct bpf_program *p)
-{
-    struct bpf_prog_info info;
-    uint32_t length = sizeof info;
-
-    memset(&info, 0, sizeof info);
-    return (!bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &length)
-            ? info.recursion_misses : 0);
-}
-
 void
 vmlat_rtt_program_update_missed(const struct vmlat_rtt_program *program,
                                 struct vmlat_rtt_attachment *a)
@@ -805,7 +792,7 @@ vmlat_rtt_program_update_missed(const struct vmlat_rtt_program *program,
         p = find_program(program, a->place, program->attach[a->place].mode);
     }
     if (p) {
-        a->missed = get_missed(p);
+        vmlat_bpf_update_missed(bpf_program__fd(p), &a->missed);
     }
 }
 

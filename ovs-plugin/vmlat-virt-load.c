@@ -828,14 +828,7 @@ void
 vmlat_virt_program_update_missed(struct vmlat_virt_program *p)
 {
     for (size_t i = 0; i < N_HOOKS; i++) {
-        struct bpf_prog_info info;
-        uint32_t length = sizeof info;
-
-        memset(&info, 0, sizeof info);
-        if (p->hooks[i].fd >= 0
-            && !bpf_obj_get_info_by_fd(p->hooks[i].fd, &info, &length)) {
-            p->public[i].missed = info.recursion_misses;
-        }
+        vmlat_bpf_update_missed(p->hooks[i].fd, &p->public[i].missed);
     }
     if (p->skeleton->bss->vmlat_irqfd_unseen && p->hooks[HOOK_IRQFD].how) {
         p->public[HOOK_IRQFD].why_not
